@@ -1,0 +1,307 @@
+"""Generality at speed: declared graphs against code written for their shape."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numba.core import dispatcher, event
+from scipy import sparse
+
+import factorgraph as fg
+from bench import workloads
+from bench.harness import Measure, Options, Row, alternate, fresh, peak_megabytes, program
+from bench.referees import chain_perceptron, viterbi
+
+_serial = itertools.count(1)
+
+
+def _unseen(g: fg.FactorGraph) -> None:
+    """Add isolated variables, another number every time, so that no cached plan fits."""
+    g.variables("unseen", shape=(next(_serial),), states=2)
+
+
+# ---- declare and compile ------------------------------------------------------------------------------------------
+
+
+def _grid(data: workloads.Grid) -> fg.FactorGraph:
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=data.unary.shape[:2], states=data.unary.shape[2])
+    edge = fg.Table(data.pairwise)
+    g.add(fg.Table(data.unary), x)
+    g.add(edge, x[:, :-1], x[:, 1:])
+    g.add(edge, x[:-1], x[1:])
+    return g
+
+
+def _tree(data: workloads.Tree) -> fg.FactorGraph:
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=(len(data.unary),), states=data.unary.shape[1])
+    g.add(fg.Table(data.unary), x)
+    g.add(fg.Table(data.pairwise), x[data.parent], x[data.child])
+    return g
+
+
+def _chains(data: workloads.Tagging) -> fg.FactorGraph:
+    g = fg.FactorGraph()
+    y = g.variables("y", shape=data.labels.shape, states=data.states)
+    left = data.left()
+    g.add(fg.Linear(data.features, "emit"), y)
+    g.add(fg.Linear(None, "trans"), y[left], y[left + 1])
+    return g
+
+
+def _sentence(g: fg.FactorGraph, features: sparse.csr_matrix) -> None:
+    """One chain of 22 labels: `build` of the model."""
+    y = g.variables("y", shape=(features.shape[0],), states=22)
+    g.add(fg.Linear(features, "emit"), y)
+    g.add(fg.Linear(None, "trans"), y[:-1], y[1:])
+
+
+def _compiled(declare: Callable[[Any], fg.FactorGraph], data: Any, sweep: bool = False) -> Callable[[], object]:
+    """Declare and compile; with `sweep` also what the plan would otherwise prepare in the first solve."""
+
+    def work() -> object:
+        g = declare(data)
+        _unseen(g)
+        plan = g.compile()
+        return (plan, plan.schedule, plan.loops) if sweep else plan
+
+    return work
+
+
+def grid_peak(side: int) -> float:
+    """Megabytes that declaring and compiling the grid adds (fresh process)."""
+    _compiled(_grid, workloads.grid(8, 8, 4), True)()
+    return peak_megabytes(_compiled(_grid, workloads.grid(side, side, 4), True))
+
+
+def tree_peak(variables: int) -> float:
+    """Megabytes that declaring and compiling the tree adds (fresh process)."""
+    _compiled(_tree, workloads.tree(50, 8, True), True)()
+    return peak_megabytes(_compiled(_tree, workloads.tree(variables, 8, True), True))
+
+
+def grid(options: Options) -> Iterator[Row]:
+    """A 1000 x 1000 grid, 4 states, 2M pairwise factors over one table."""
+    side = options.size(1000, 100)
+    data = workloads.grid(side, side, 4)
+    variants: dict[str, Callable[[], object]] = {
+        "declare + compile": _compiled(_grid, data),
+        "declare + compile + messages": _compiled(_grid, data, True),
+        "declare + compile, seen before": lambda: _grid(data).compile(),
+    }
+    for (name, seconds), bar in zip(alternate(variants, options.repeat).items(), (0.3, None, None)):
+        yield Row(f"grid {side}x{side}x4: {name}", "s", Measure.of(seconds), bar=bar)
+    yield Row(f"grid {side}x{side}x4: peak, with messages", "MB", Measure.of([fresh(grid_peak, side)]), bar=400)
+
+
+def tree(options: Options) -> Iterator[Row]:
+    """A random tree of a million variables, in the order it grew and with its variables renamed at random."""
+    size = options.size(1_000_000, 20_000)
+    variants = {}
+    for name, renamed in (("as grown", False), ("renamed", True)):
+        data = workloads.tree(size, 8, renamed)
+        variants[f"({name}): declare + compile"] = _compiled(_tree, data)
+        variants[f"({name}): declare + compile + order"] = _compiled(_tree, data, True)
+    for name, seconds in alternate(variants, min(options.repeat, 5)).items():
+        yield Row(f"tree of {size} {name}", "s", Measure.of(seconds), bar=1.0)
+    yield Row(f"tree of {size} (renamed): peak, with order", "MB", Measure.of([fresh(tree_peak, size)]))
+
+
+def chains(options: Options) -> Iterator[Row]:
+    """The tagging set, declared as one array and example by example."""
+    data = workloads.tagging(options.size(8936, 300))
+    examples, _ = data.examples()
+    model = fg.Model(_sentence)
+    variants: dict[str, Callable[[], object]] = {
+        "(a) one array: declare + compile": _compiled(_chains, data),
+        "(a) one array: declare + compile + order": _compiled(_chains, data, True),
+        "(b) one by one: declare + compile": lambda: model.declare(examples[: len(examples) - next(_serial)]).compile(),
+    }
+    times = alternate(variants, options.repeat)
+    for (name, seconds), bar in zip(times.items(), (0.1, 0.1, 1.0)):
+        yield Row(f"{len(examples)} chains {name}", "s", Measure.of(seconds), bar=bar, note=data.source)
+
+
+# ---- learn and decode ---------------------------------------------------------------------------------------------
+
+
+def epoch(options: Options) -> Iterator[Row]:
+    """Marginal cost of a perceptron epoch: (six epochs - one epoch) / 5, ours by mini-batches."""
+    data = workloads.tagging(options.size(8936, 300))
+    examples, labels = data.examples()
+    model = fg.Model(_sentence)
+    trained: dict[str, Any] = {}
+
+    def ours(batch: int, epochs: int) -> None:
+        trained[f"batch {batch}"] = fg.train(
+            model,
+            examples,
+            labels,
+            loss=fg.losses.Perceptron(),
+            optimizer=fg.optim.SGD(1.0, average=True),
+            epochs=epochs,
+            batch=batch,
+            seed=0,
+            progress=False,
+        )
+
+    def fused(epochs: int) -> None:
+        trained["fused"] = _fused(data, epochs)
+
+    batches = (1, 32, 256)
+    variants: dict[str, Callable[[], object]] = {}
+    for epochs in (1, 6):
+        variants[f"fused {epochs}"] = lambda epochs=epochs: fused(epochs)
+        for batch in batches:
+            variants[f"batch {batch} {epochs}"] = lambda batch=batch, epochs=epochs: ours(batch, epochs)
+    times = alternate(variants, min(options.repeat, 3))
+
+    fused(5)
+    emit, table = trained["fused"].average()
+    accuracy = {"fused": _accuracy(data, _decoded(data.features @ emit, table, data.offsets))}
+    for batch in batches:
+        ours(batch, 5)
+        answers = model.predict(trained[f"batch {batch}"].parameters, examples)
+        accuracy[f"batch {batch}"] = _accuracy(data, np.concatenate(answers))
+    referee = _marginal(times["fused 1"], times["fused 6"])
+    for batch in batches:
+        name = f"batch {batch}"
+        note = f"{data.source}; accuracy after 5: {accuracy[name]:.4f}, referee {accuracy['fused']:.4f}"
+        cost = _marginal(times[f"{name} 1"], times[f"{name} 6"])
+        yield Row(f"perceptron epoch, {name}, against fused online", "s", cost, referee, bar=2.0, note=note)
+
+
+def _marginal(one: list[float], six: list[float]) -> Measure:
+    low, high = Measure.of(one), Measure.of(six)
+    return Measure((high.minimum - low.minimum) / 5, (high.median - low.median) / 5, len(one))
+
+
+def _fused(data: workloads.Tagging, epochs: int) -> chain_perceptron.Perceptron:
+    features = data.features
+    task = chain_perceptron.Chains(data.offsets, features.indptr.astype(np.int64), features.indices, data.labels)
+    learner = chain_perceptron.Perceptron(task, features.shape[1], data.states)
+    rng = np.random.default_rng(0)
+    for _ in range(epochs):
+        learner.epoch(rng.permutation(len(data.offsets) - 1))
+    return learner
+
+
+def _decoded(unary: np.ndarray, table: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    problem = viterbi.prepare(unary, np.ascontiguousarray(table), offsets)
+    return viterbi.decode(problem, *viterbi.work(problem))
+
+
+def _accuracy(data: workloads.Tagging, labels: np.ndarray) -> float:
+    return float((labels == data.labels).mean())
+
+
+def decode(options: Options) -> Iterator[Row]:
+    """MAP of 1000 x 100 x 26 by `fg.solve`, everything but the declaration, against the bare kernel on one thread."""
+    count = options.size(1000, 50)
+    unary, table = workloads.chains(count, 100, 26)
+    g = fg.FactorGraph()
+    y = g.variables("y", shape=(count, 100), states=26)
+    g.add(fg.Table(unary), y)
+    g.add(fg.Table(table), y[:, :-1], y[:, 1:])
+    problem = viterbi.prepare(unary.reshape(-1, 26), table, np.arange(count + 1) * 100)
+    space = viterbi.work(problem)
+    if not np.array_equal(fg.solve(g).labels["y"].ravel(), viterbi.decode(problem, *space)):
+        raise AssertionError("fg.solve and the bare Viterbi kernel disagree")
+    variants: dict[str, Callable[[], object]] = {
+        "bare": lambda: viterbi.decode(problem, *space),
+        "threads=1": lambda: fg.solve(g, threads=1),
+        "default threads": lambda: fg.solve(g),
+    }
+    times = {name: Measure.of([1e3 * s for s in seconds]) for name, seconds in alternate(variants, 25).items()}
+    for name in ("threads=1", "default threads"):
+        yield Row(f"MAP of {count}x100x26 float32, {name}", "ms", times[name], times["bare"], bar=2.0)
+
+
+# ---- compile no more than once, start fast ------------------------------------------------------------------------
+
+
+class _Compilations(event.Listener):
+    """Counts what numba compiles."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_start(self, event: Any) -> None:
+        self.count += 1
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+def _specialisations() -> int:
+    """Signatures of all jitted functions of the library, compiled or loaded from the cache."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("factorgraph")]
+    kernels = {id(x): x for m in modules for x in vars(m).values() if isinstance(x, dispatcher.Dispatcher)}
+    return sum(len(kernel.signatures) for kernel in kernels.values())
+
+
+def count_kernels(rounds: int) -> dict[str, list[int]]:
+    """Per dtype: specialisations of the first solves, those added by the other graphs, and compilations for them."""
+    from bench import graphs  # only the fresh process needs them
+
+    found = {}
+    for dtype in (np.float32, np.float64):
+        before = _specialisations()
+        for g in graphs.representatives(dtype):
+            fg.solve(g)
+        first = _specialisations()
+        listener = _Compilations()
+        with event.install_listener("numba:compile", listener):
+            for g in graphs.shapes(dtype, rounds):
+                fg.solve(g)
+        found[np.dtype(dtype).name] = [first - before, _specialisations() - first, listener.count]
+    return found
+
+
+def kernels(options: Options) -> Iterator[Row]:
+    """After one solve of every component class, thirty graphs of other shapes need no further kernel."""
+    rounds = options.size(6, 2)
+    for dtype, (first, added, compiled) in fresh(count_kernels, rounds).items():
+        what = f"kernels for {5 * rounds} more graphs, {dtype}"
+        note = f"{first} specialisations in the first solves"
+        yield Row(what, "", Measure.of([max(added, compiled)]), bar=0, note=note)
+
+
+_FIRST = """
+import factorgraph as fg
+g = fg.FactorGraph()
+x = g.variables("x", shape={shape}, states=3)
+g.add(fg.Table([0.0, 1.0, 2.0]), x)
+{edges}
+assert fg.solve(g).energy == 0
+"""
+_ANSWERS = {
+    "chain": _FIRST.format(shape="(8,)", edges="g.add(fg.Potts(0.5), x[:-1], x[1:])"),
+    "grid": _FIRST.format(
+        shape="(3, 3)", edges="g.add(fg.Potts(0.5), x[:-1], x[1:]); g.add(fg.Potts(0.5), x[:, :-1], x[:, 1:])"
+    ),
+}
+
+
+def start(options: Options) -> Iterator[Row]:
+    """Whole interpreters: import, and the first answer with an empty and with a filled kernel cache."""
+    bare = [program("import numpy, numba") for _ in range(3)]
+    imported = [program("import factorgraph") for _ in range(3)]
+    note = f"numpy and numba alone {min(cpu for cpu, _ in bare):.2f}"
+    yield Row("import factorgraph, CPU", "s", Measure.of([cpu for cpu, _ in imported]), bar=0.5, note=note)
+    for name, source in _ANSWERS.items():
+        with tempfile.TemporaryDirectory() as cache:
+            cold = [program(source, NUMBA_CACHE_DIR=cache)]
+            warm = [program(source, NUMBA_CACHE_DIR=cache) for _ in range(3)]
+        for state, runs, bar in (("cold", cold, 6.0), ("warm", warm, 1.5)):
+            for clock, seconds in zip(("CPU", "wall"), zip(*runs)):
+                yield Row(f"first answer of a {name}, {state}, {clock}", "s", Measure.of(seconds), bar=bar)
+
+
+SECTIONS = (grid, tree, chains, epoch, decode, kernels, start)

@@ -1,0 +1,146 @@
+"""Real data sets that come with the dependencies: lines of touching handwritten digits.
+
+`digit_lines` puts the 1,797 scanned digits of scikit-learn's `load_digits` (UCI "Optical Recognition of Handwritten
+Digits", 8x8 pixels, 17 grey levels) side by side so that neighbours touch or overlap:
+
+    image[:, x_k : x_k + w_k] = max(image[:, x_k : x_k + w_k], digit_k),    x_{k+1} = x_k + w_k + gap_k
+
+where digit_k is cropped to the columns that hold ink and gap_k is -1, 0 or 1 columns. Where a digit ends is known
+here (`Line.spans`), but a reader of such lines is meant to learn it from the strings alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from factorgraph.errors import FactorGraphError
+
+#: A column holds ink when its darkest pixel is above this.
+INK = 0.12
+#: Number of digit images that training lines are made of; test lines are made of the others.
+TRAIN_DIGITS = 1200
+#: Digits per line: at least, at most.
+LENGTHS = (3, 6)
+#: Columns between neighbouring digits: at least, at most. Negative means overlap.
+GAPS = (-1, 1)
+#: Blank columns left and right of a line.
+MARGIN = 1
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of touching digits.
+
+    image:  (8, W) float32, ink from 0 (paper) to 1.
+    digits: (L,) int64, the string written, 0..9.
+    spans:  (L, 2) int64, columns: digit k was put at image[:, spans[k, 0]:spans[k, 1]].
+    """
+
+    image: NDArray[np.float32]
+    digits: NDArray[np.int64]
+    spans: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Single digit images.
+
+    images: (N, 8, 8) float32, ink from 0 to 1.
+    labels: (N,) int64, the digit written, 0..9.
+    source: (N,) int64, the image's number in scikit-learn's `load_digits`.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    source: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DigitLines:
+    """Lines for training and testing, and the single digits that each of the two is made of (no image is in both)."""
+
+    train: list[Line]
+    test: list[Line]
+    train_digits: Digits
+    test_digits: Digits
+
+
+def digit_lines(train: int = 5000, test: int = 1000, seed: int = 0) -> DigitLines:
+    """Lines of 3 to 6 touching handwritten digits, for training and for testing.
+
+    The digit images are split 1,200 / 597 by a permutation before any line is made. Everything random follows from
+    `seed`; fewer lines of the same seed are the first of more lines.
+
+    train, test: number of lines of each kind.
+    Raises FactorGraphError when a number is negative or not an integer.
+
+    >>> lines = digit_lines(train=2, test=1)
+    >>> [line.digits.tolist() for line in lines.train]
+    [[8, 7, 7, 2, 6], [8, 2, 9, 8, 7, 3]]
+    >>> lines.train[0].image.shape, lines.train[0].spans.tolist()
+    ((8, 32), [[1, 7], [6, 12], [12, 17], [17, 24], [25, 31]])
+    """
+    for name, value in (("train", train), ("test", test), ("seed", seed)):
+        if not isinstance(value, (int, np.integer)) or value < 0:
+            raise FactorGraphError(
+                f"digit_lines: expected {name} to be a non-negative integer; got {value!r}. "
+                "train and test are numbers of lines; seed chooses the split and the lines."
+            )
+    for_split, for_train, for_test = (np.random.default_rng(s) for s in np.random.SeedSequence(int(seed)).spawn(3))
+    digits = _load()
+    order = for_split.permutation(len(digits.labels))
+    train_digits, test_digits = _take(digits, order[:TRAIN_DIGITS]), _take(digits, order[TRAIN_DIGITS:])
+    return DigitLines(
+        train=_write(train_digits, train, for_train),
+        test=_write(test_digits, test, for_test),
+        train_digits=train_digits,
+        test_digits=test_digits,
+    )
+
+
+def _load() -> Digits:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    labels = np.asarray(data.target, np.int64)
+    return Digits(np.asarray(data.images / 16, np.float32), labels, np.arange(len(labels)))
+
+
+def _take(digits: Digits, chosen: NDArray[np.int64]) -> Digits:
+    return Digits(digits.images[chosen], digits.labels[chosen], digits.source[chosen])
+
+
+def _write(digits: Digits, count: int, rng: np.random.Generator) -> list[Line]:
+    """`count` lines of digits drawn with replacement."""
+    cropped = [_crop(image) for image in digits.images]
+    lines = []
+    for _ in range(count):
+        length = rng.integers(LENGTHS[0], LENGTHS[1] + 1)
+        chosen = rng.integers(len(cropped), size=length)
+        gaps = rng.integers(GAPS[0], GAPS[1] + 1, size=length - 1)
+        image, spans = _join([cropped[k] for k in chosen], gaps)
+        lines.append(Line(image, digits.labels[chosen], spans))
+    return lines
+
+
+def _crop(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The columns from the first to the last that holds ink."""
+    inked = np.flatnonzero(image.max(axis=0) > INK)
+    return image[:, inked[0] : inked[-1] + 1]
+
+
+def _join(
+    pieces: Sequence[NDArray[np.float32]], gaps: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The line image and the spans (L, 2) of its pieces."""
+    widths = np.array([piece.shape[1] for piece in pieces])
+    left = MARGIN + np.concatenate([[0], np.cumsum(widths[:-1] + gaps)])
+    spans = np.stack([left, left + widths], axis=1)
+    image = np.zeros((pieces[0].shape[0], spans[:, 1].max() + MARGIN), np.float32)
+    for piece, (start, end) in zip(pieces, spans, strict=True):
+        np.maximum(image[:, start:end], piece, out=image[:, start:end])
+    return image, spans

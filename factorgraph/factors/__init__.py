@@ -1,0 +1,10 @@
+"""Factor families: how energies come from parameters and inputs. One file per family."""
+
+from .base import Factor, Layout, check_energies
+from .external import External
+from .linear import Linear
+from .mlp import MLP
+from .potts import Potts
+from .table import Table
+
+__all__ = ["External", "Factor", "Layout", "Linear", "MLP", "Potts", "Table", "check_energies"]

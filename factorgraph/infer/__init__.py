@@ -1,0 +1,27 @@
+"""Inference: one file per algorithm, one contract (solver.py)."""
+
+from .brute import BruteForce
+from .dynamic import DynamicProgramming
+from .kbest import k_best
+from .marginals import Marginals, marginals
+from .minsum import MinSum
+from .solution import Components, Solution, Status
+from .solve import Auto, energy, solve
+from .solver import Answer, Solver
+
+__all__ = [
+    "Answer",
+    "Auto",
+    "BruteForce",
+    "Components",
+    "DynamicProgramming",
+    "Marginals",
+    "MinSum",
+    "Solution",
+    "Solver",
+    "Status",
+    "energy",
+    "k_best",
+    "marginals",
+    "solve",
+]

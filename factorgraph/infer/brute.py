@@ -1,0 +1,88 @@
+"""Enumeration of every labelling: exact, for components of few configurations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..errors import FactorGraphError
+from ..kernels.enumeration import enumerate_minimum, enumerate_sum
+from ..kernels.structure import LATTICE
+from ..plan import Plan
+from .solver import Answer, Solver
+from .solution import Status
+
+
+def configurations(plan: Plan, component: int) -> float:
+    """Number of labellings of a component."""
+    return float(np.prod(plan.states[plan.variables_of(component)], dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class BruteForce(Solver):
+    """Tries every labelling of a component, at most `limit`."""
+
+    limit: int = 1 << 22
+    name: ClassVar[str] = "brute force"
+    sums: ClassVar[bool] = True
+
+    def exact_on(self, plan: Plan, component: int) -> bool:
+        """Components of at most `limit` labellings; lattices are left to dynamic programming."""
+        return bool(plan.kinds[component] != LATTICE) and configurations(plan, component) <= self.limit
+
+    def _variables(self, plan: Plan, component: int) -> np.ndarray:
+        if not self.exact_on(plan, component):
+            raise FactorGraphError(
+                f"BruteForce: component {component} is a lattice or has {configurations(plan, component):.3g} labellings; "
+                f"expected at most {self.limit}. Use method='auto'"
+            )
+        return plan.variables_of(component)
+
+    def minimise(
+        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
+    ) -> None:
+        """The first of the best labellings in lexicographic order."""
+        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
+        labels = np.zeros(plan.states.size, np.int32)
+        for c in components:
+            variables = self._variables(plan, int(c))
+            least = enumerate_minimum(
+                c, plan.factors, plan.states, plan.offsets, energies, bias_, variables, labels, answer.labels
+            )
+            answer.sign(c, self.name, Status.INFEASIBLE if least == np.inf else Status.OPTIMAL)
+
+    def integrate(
+        self,
+        plan: Plan,
+        energies: np.ndarray,
+        bias: np.ndarray | None,
+        components: np.ndarray,
+        temperature: float = 1.0,
+        marginals: np.ndarray | None = None,
+        gradient: np.ndarray | None = None,
+        weight: float = 1.0,
+    ) -> np.ndarray:
+        """See Solver.integrate; exact."""
+        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
+        none, flat = np.zeros(0), np.zeros(0, energies.dtype)
+        labels, best = np.zeros(plan.states.size, np.int32), np.zeros(plan.states.size, np.int32)
+        beta = 1.0 / temperature
+        free = np.full(components.size, np.inf)
+        for i, c in enumerate(components):
+            variables = self._variables(plan, int(c))
+            index = (c, plan.factors, plan.states, plan.offsets, energies)
+            least = enumerate_minimum(*index, bias_, variables, labels, best)
+            if least == np.inf:
+                continue
+            norm = np.array([least, 0.0])
+            norm[1] = np.log(enumerate_sum(*index, (bias_, beta), variables, labels, (none, flat, norm), weight))
+            free[i] = least - temperature * norm[1]
+            if marginals is not None:
+                for v in variables:
+                    marginals[plan.offsets[v] : plan.offsets[v + 1]] = 0
+            if marginals is not None or gradient is not None:
+                outputs = (none if marginals is None else marginals, flat if gradient is None else gradient, norm)
+                enumerate_sum(*index, (bias_, beta), variables, labels, outputs, weight)
+        return free

@@ -1,0 +1,149 @@
+"""Sequential min-sum belief propagation (Pearl 1988) with rounding, for loopy graphs: good labellings, no bound."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ..kernels.minsum import (
+    gather_beliefs,
+    improve_labels,
+    round_labels,
+    sweep,
+    unary_costs,
+)
+from ..kernels.structure import LOOPY, SCOPE
+from ..plan import Plan
+from .dynamic import DynamicProgramming
+from .solution import Status
+from .solver import Answer, Solver, evaluate
+
+#: Table entries one kernel call visits, so that ctrl-C and time limits are obeyed within about 100 ms.
+SLICE = 4_000_000
+
+
+@dataclass(frozen=True)
+class MinSum(Solver):
+    """Min-sum sweeps over loopy components, forwards and backwards in turn; the best labelling seen is kept.
+
+    sweeps: most sweeps. damping: share of the old message kept, in [0, 1). patience: stop after this many sweeps
+    without a better labelling. time_limit: seconds. initial: int32 (V,) labelling to start from, −1 where unknown.
+    Forests and lattices in the same plan are solved exactly.
+    """
+
+    sweeps: int = 100
+    damping: float = 0.1
+    patience: int = 10
+    time_limit: float | None = None
+    initial: np.ndarray | None = None
+    name: ClassVar[str] = "min-sum"
+
+    def exact_on(self, plan: Plan, component: int) -> bool:
+        """Forests and lattices."""
+        return bool(plan.kinds[component] != LOOPY)
+
+    def minimise(
+        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
+    ) -> None:
+        """All loopy components are swept together; each keeps its own best labelling."""
+        loopy = plan.kinds[components] == LOOPY
+        if not loopy.all():
+            DynamicProgramming(self.threads).minimise(plan, energies, bias, components[~loopy], answer)
+        if loopy.any():
+            _Sweeps(self, plan, energies, bias, components[loopy]).run(answer)
+
+
+class _Sweeps:
+    """The state of one run."""
+
+    def __init__(
+        self, solver: MinSum, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray
+    ):
+        self.solver, self.plan, self.energies, self.bias, self.components = solver, plan, energies, bias, components
+        loops, entries = plan.loops
+        if components.size < np.count_nonzero(plan.kinds == LOOPY):
+            chosen = np.zeros(plan.n_components, bool)
+            chosen[components] = True
+            var = loops.var[chosen[plan.component[loops.var]]]
+            factor = loops.factor[chosen[plan.component[plan.factors.var[plan.factors.row[loops.factor, SCOPE]]]]]
+            for array in (var, factor):
+                array.flags.writeable = False
+            loops = loops._replace(var=var, factor=factor)
+        self.loops = loops
+        self.unary = np.zeros(plan.variable_states)
+        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
+        unary_costs(plan.factors, components, plan.states, plan.offsets, energies, bias_, self.unary)
+        self.messages = np.zeros(entries)
+        self.belief = np.zeros(plan.variable_states)
+        arity, widest = plan.extent.arity, int(plan.states.max(initial=1))
+        self.scratch = (np.empty(arity * widest), np.empty(arity * widest), np.empty(arity, np.int64))
+        self.cost = np.empty(widest)
+        self.best = np.full(components.size, np.inf)
+        self.deadline = np.inf if solver.time_limit is None else time.perf_counter() + solver.time_limit
+
+    def run(self, answer: Answer) -> None:
+        """Sweep until nothing improves; write labels and statuses."""
+        plan = self.plan
+        labels = np.full(plan.states.size, -1, np.int32)
+        if self.solver.initial is not None:
+            labels[self.loops.var] = np.maximum(self.solver.initial[self.loops.var], 0)
+            self._keep(labels, answer)
+        stale = 0
+        for number in range(self.solver.sweeps):
+            self._sweep(backwards=number % 2 == 1)
+            self._round(labels)
+            stale = 0 if self._keep(labels, answer) else stale + 1
+            if stale >= self.solver.patience or time.perf_counter() > self.deadline:
+                break
+        status = np.where(self._impossible(), Status.INFEASIBLE, Status.APPROXIMATE)
+        answer.sign(self.components, self.solver.name, status)
+
+    def _arguments(self) -> tuple[object, ...]:
+        return (self.plan.factors, self.loops, self.plan.states, self.plan.offsets, self.energies)
+
+    def _sweep(self, backwards: bool) -> None:
+        plan, count = self.plan, self.loops.factor.size
+        gather_beliefs(self.loops, plan.states, plan.offsets, self.unary, self.messages, self.belief)
+        step = max(1, SLICE // max(1, plan.extent.table))
+        costs = (self.unary, np.array([self.solver.damping]))
+        for low in range(0, count, step):
+            high = min(low + step, count)
+            span = (count - 1 - low, count - 1 - high, -1) if backwards else (low, high, 1)
+            sweep(*span, *self._arguments(), costs, (self.messages, self.belief), self.scratch)
+            if time.perf_counter() > self.deadline:
+                return
+
+    def _round(self, labels: np.ndarray) -> None:
+        round_labels(*self._arguments(), self.unary, self.messages, labels, self.cost)
+        for _ in range(20):
+            if not improve_labels(*self._arguments(), self.unary, labels, self.cost):
+                return
+
+    def _keep(self, labels: np.ndarray, answer: Answer) -> bool:
+        """Keep `labels` in the components where they are better than the best; whether there was one."""
+        _, minimum = evaluate(self.plan, self.energies, self.bias, labels, self.components)
+        better = minimum < self.best
+        if better.any():
+            self.best[better] = minimum[better]
+            chosen = np.zeros(self.plan.n_components, bool)
+            chosen[self.components[better]] = True
+            var = self.loops.var[chosen[self.plan.component[self.loops.var]]]
+            answer.labels[var] = labels[var]
+        return bool(better.any())
+
+    def _impossible(self) -> np.ndarray:
+        """bool per component: some variable has no state left by its own energies and its messages.
+
+        A min-sum message is +inf only where every completion seen so far along the message's tree of origin costs
+        +inf, so a variable all of whose beliefs are +inf proves that its component is infeasible.
+        """
+        plan = self.plan
+        gather_beliefs(self.loops, plan.states, plan.offsets, self.unary, self.messages, self.belief)
+        dead = np.ones(plan.states.size, bool)
+        alive = np.flatnonzero(self.belief < np.inf)
+        dead[np.searchsorted(plan.offsets, alive, side="right") - 1] = False
+        count = np.bincount(plan.component[self.loops.var[dead[self.loops.var]]], minlength=plan.n_components)
+        return (count[self.components] > 0) & (self.best == np.inf)

@@ -1,0 +1,140 @@
+"""What a solver answers: a labelling, its energy, a bound, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..plan import Group, Plan, find_group
+
+
+class Status(IntEnum):
+    """How good a labelling provably is; the whole takes the worst of its components."""
+
+    OPTIMAL = 0
+    BOUNDED = 1
+    APPROXIMATE = 2
+    INFEASIBLE = 3
+
+    def __str__(self) -> str:
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Status.OPTIMAL: "optimal: no labelling has lower energy",
+    Status.BOUNDED: "bounded: a better labelling may exist, but none below the bound",
+    Status.APPROXIMATE: "approximate: no bound was computed, a better labelling may exist",
+    Status.INFEASIBLE: "infeasible: proven that every labelling is forbidden",
+}
+
+#: Largest gap, relative to max(1, |minimum|), that still counts as a proof of optimality by bound.
+TOLERANCE = 1e-7
+
+
+class ByName(Mapping[Any, Any]):
+    """Read-only values of the groups of a plan: by name, or by (example, name) where examples share names."""
+
+    def __init__(self, plan: Plan, groups: list[Group], value: Callable[[Group], Any]):
+        self._plan, self._groups, self._value = plan, groups, value
+
+    def __getitem__(self, key: Any) -> Any:
+        group = find_group(self._plan, key, "solution")
+        if group not in self._groups:
+            raise KeyError(key)
+        return self._value(group)
+
+    def __iter__(self) -> Iterator[Any]:
+        names = [g.name for g in self._groups]
+        unique = len(set(names)) == len(names)
+        return iter(names if unique else [(g.example, g.name) for g in self._groups])
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __repr__(self) -> str:
+        return repr({key: self[key] for key in self}) if len(self) <= 8 else f"<{len(self)} groups>"
+
+
+@dataclass(frozen=True)
+class Components:
+    """Results per component: energy, minimum, bound float64 (C,), status int8 (C,)."""
+
+    energy: np.ndarray
+    minimum: np.ndarray
+    bound: np.ndarray
+    status: np.ndarray
+    code: np.ndarray  # int8 (C,) index into `methods`
+    methods: tuple[str, ...]
+
+    @property
+    def method(self) -> np.ndarray:
+        """Name (C,) of the method that answered each component."""
+        return np.array(self.methods or ("",))[self.code]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A labelling and what is known about it.
+
+    energy: float64, factors only, re-summed from the labels. minimum: of the question asked (bias included).
+    bound: lower bound of the minimum. flat: int32 (V,) labels of all variables, −1 where there is none.
+    """
+
+    plan: Plan
+    flat: np.ndarray
+    energy: float
+    minimum: float
+    bound: float
+    status: Status
+    components: Components
+    alphabets: Mapping[tuple[int, str], tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def gap(self) -> float:
+        """minimum − bound; 0 when infeasibility is proven."""
+        return 0.0 if self.minimum == self.bound else self.minimum - self.bound
+
+    def of(self, group: Group) -> np.ndarray:
+        """int32 labels of a group in its declared shape."""
+        return self.flat[group.start : group.start + group.count].reshape(group.shape)
+
+    @cached_property
+    def labels(self) -> ByName:
+        """Labels by name, int32 of the declared shape: −1 where infeasible, and for arcs off the path."""
+        return ByName(self.plan, list(self.plan.groups), self.of)
+
+    @cached_property
+    def states(self) -> ByName:
+        """Names of the labels of variables that were declared with named states; None where there is no label."""
+
+        def names(group: Group) -> Any:
+            table = np.array([*self.alphabets[group.example, group.name], None], dtype=object)
+            found = table[self.of(group)]
+            return found if group.shape else found.item() if isinstance(found, np.ndarray) else found
+
+        return ByName(self.plan, [g for g in self.plan.groups if (g.example, g.name) in self.alphabets], names)
+
+    def path(self, group: Group) -> np.ndarray:
+        """int64 arcs on the best path of a lattice, in order; empty where infeasible."""
+        lattices = self.plan.lattices
+        used = np.flatnonzero(self.of(group) >= 0)
+        return used[np.argsort(lattices.start[lattices.ptr[group.lattice] + used])]
+
+    @cached_property
+    def paths(self) -> ByName:
+        """Arcs on the best path of each lattice, in order."""
+        return ByName(self.plan, [g for g in self.plan.groups if g.lattice >= 0], self.path)
+
+    @cached_property
+    def strings(self) -> ByName:
+        """The string that the best path of each lattice spells, a tuple of states."""
+
+        def spell(group: Group) -> tuple[int, ...]:
+            return tuple(int(k) for k in self.of(group)[self.path(group)])
+
+        return ByName(self.plan, [g for g in self.plan.groups if g.lattice >= 0], spell)

@@ -1,0 +1,226 @@
+"""`solve`, and the one readable place where `method="auto"` is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from ..errors import FactorGraphError
+from ..kernels.structure import LOOPY
+from ..plan import Evidence, Plan, find_group, read_answers, read_evidence
+from .brute import BruteForce, configurations
+from .dynamic import DynamicProgramming
+from .minsum import MinSum
+from .solution import Components, Solution, Status
+from .solver import Answer, Solver, evaluate
+
+#: Loopy components of at most this many labellings are enumerated by `auto`.
+FEW = 1 << 14
+
+
+class Declared(Protocol):
+    """What `solve` needs of a graph."""
+
+    alphabets: Mapping[tuple[int, str], tuple[str, ...]]
+
+    def compile(self) -> Plan: ...
+
+    def energies(
+        self, parameters: Any = None, inputs: Any = None, components: Any = None, out: Any = None,
+        memory_limit: Any = None,
+    ) -> np.ndarray: ...  # fmt: skip
+
+    def named(self, evidence: Mapping[Any, Any] | None) -> dict[Any, Any]: ...
+
+
+@dataclass(frozen=True)
+class Auto(Solver):
+    """Per component: forests and lattices by dynamic programming, tiny loopy ones by enumeration, else min-sum."""
+
+    time_limit: float | None = None
+    initial: np.ndarray | None = None
+    name: ClassVar[str] = "auto"
+    sums: ClassVar[bool] = True
+
+    def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Masks over `components`: swept exactly, enumerated, neither."""
+        loopy = plan.kinds[components] == LOOPY
+        few = loopy.copy()
+        for i in np.flatnonzero(loopy):
+            few[i] = configurations(plan, int(components[i])) <= FEW
+        return ~loopy, few, loopy & ~few
+
+    def exact_on(self, plan: Plan, component: int) -> bool:
+        """Wherever dynamic programming or enumeration is."""
+        return not bool(self._split(plan, np.array([component]))[2][0])
+
+    def minimise(
+        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
+    ) -> None:
+        """Hand each component to the method that fits it."""
+        solvers = (
+            DynamicProgramming(self.threads),
+            BruteForce(self.threads),
+            MinSum(self.threads, time_limit=self.time_limit, initial=self.initial),
+        )
+        for solver, mask in zip(solvers, self._split(plan, components), strict=True):
+            if mask.any():
+                solver.minimise(plan, energies, bias, components[mask], answer)
+
+    def integrate(
+        self,
+        plan: Plan,
+        energies: np.ndarray,
+        bias: np.ndarray | None,
+        components: np.ndarray,
+        temperature: float = 1.0,
+        marginals: np.ndarray | None = None,
+        gradient: np.ndarray | None = None,
+        weight: float = 1.0,
+    ) -> np.ndarray:
+        """See Solver.integrate; refuses loopy components that are too large to enumerate."""
+        swept, few, neither = self._split(plan, components)
+        if neither.any():
+            c = int(components[np.argmax(neither)])
+            raise FactorGraphError(
+                f"marginals: component {c} has cycles and {configurations(plan, c):.3g} labellings; expected forests, "
+                f"lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}, or losses "
+                "that need minima only"
+            )
+        free = np.empty(components.size)
+        for solver, mask in ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few)):
+            if mask.any():
+                free[mask] = solver.integrate(
+                    plan, energies, bias, components[mask], temperature, marginals, gradient, weight
+                )
+        return free
+
+
+def choose(method: str | Solver, threads: int | None = None, **settings: Any) -> Solver:
+    """The solver a method name stands for; a solver stands for itself."""
+    if isinstance(method, Solver):
+        return method
+    given = {k: v for k, v in settings.items() if v is not None}
+    match method:
+        case "auto":
+            return Auto(threads, **given)
+        case "min-sum":
+            return MinSum(threads, **given)
+        case "dynamic":
+            return DynamicProgramming(threads)
+        case "brute":
+            return BruteForce(threads)
+    raise FactorGraphError(
+        f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}"
+    )
+
+
+def solve(
+    graph: Declared,
+    evidence: Mapping[Any, Any] | None = None,
+    parameters: Mapping[str, np.ndarray] | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
+    initial: Mapping[Any, Any] | None = None,
+    latent: str = "min",
+    method: str | Solver = "auto",
+    threads: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: str | int = "2 GiB",
+    temperature: float = 1.0,
+) -> Solution:
+    """The labelling of lowest energy, and how sure that is.
+
+    evidence: {name: labels}, see the README; initial: a labelling to start iterative methods from. latent: "min"
+    minimises latents along with the answers; "sum" asks for the free energy −T log Σ_Z exp(−E / T) of answers that
+    the evidence fixes. time_limit in seconds; memory_limit bytes, e.g. "2 GiB".
+
+    Errors: FactorGraphError for wrong names, shapes, states, options. An infeasible problem is a status, not an error.
+    """
+    plan = graph.compile()
+    energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
+    known = read_evidence(plan, graph.named(evidence))
+    start = None if initial is None else read_answers(plan, graph.named(initial)).labels
+    solver = choose(method, threads, time_limit=time_limit, initial=start)
+    if latent not in ("min", "sum"):
+        raise FactorGraphError(f"latent: expected 'min' or 'sum'; got {latent!r}")
+    if latent == "sum" and (plan.lattices.nodes.size or any(g.latent for g in plan.groups)):
+        return _free_energy(plan, energies, known, solver, temperature, graph.alphabets)
+    return solver(plan, energies, known.question(energies.dtype), alphabets=graph.alphabets)
+
+
+def _free_energy(
+    plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, temperature: float, alphabets: Mapping[Any, Any]
+) -> Solution:
+    """Free energy of fully observed answers with latents summed."""
+    labels = np.full(plan.states.size, -1, np.int32)
+    allowed = np.ones(plan.variable_states, bool) if known.allowed is None else known.allowed
+    count = np.add.reduceat(allowed, plan.offsets[:-1]) if plan.states.size else np.zeros(0)
+    for group in plan.groups:
+        span = slice(group.start, group.start + group.count)
+        if group.lattice >= 0:
+            open_ = group.lattice not in known.strings
+        else:
+            open_ = not group.latent and bool((count[span] > 1).any())
+        if open_:
+            raise FactorGraphError(
+                f"solve(latent='sum'): {group.name!r} is not observed; minimising answers over summed latents is not "
+                "offered here. Give all answers as evidence, or use latent='min'"
+            )
+        if not group.latent and group.lattice < 0:
+            first = np.repeat(np.arange(group.count), plan.states[span])
+            flat = allowed[plan.offsets[group.start] : plan.offsets[group.start + group.count]]
+            state = np.arange(flat.size) - np.repeat(plan.offsets[:-1][span] - plan.offsets[group.start], plan.states[span])
+            labels[group.start + first[flat]] = state[flat]
+    question = known.question(energies.dtype)
+    asked, costs = plan, energies
+    if question.restriction is not None:
+        asked, costs = question.restriction.plan, question.restriction.energies(energies)
+    free = solver.integrate(asked, costs, question.bias, np.arange(plan.n_components), temperature)
+    status = np.where(free == np.inf, Status.INFEASIBLE, Status.OPTIMAL).astype(np.int8)
+    labels[(free == np.inf)[plan.component]] = -1
+    total = float(free.sum()) + plan.constant(energies)
+    worst = Status.INFEASIBLE if total == np.inf else Status.OPTIMAL
+    parts = Components(free, free, free, status, np.zeros(free.size, np.int8), ("sum over latents",))
+    return Solution(plan, labels, total, total, total, worst, parts, alphabets)
+
+
+def energy(
+    graph: Declared,
+    labels: Mapping[Any, Any] | Solution,
+    parameters: Mapping[str, np.ndarray] | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
+) -> float:
+    """Energy of any labelling, float64: {name: labels} for every name, arcs of lattices as 0/−1 … labels per arc.
+
+    Errors: FactorGraphError where a label is missing or out of range. A lattice's labels must form a path.
+    """
+    plan = graph.compile()
+    if isinstance(labels, Solution):
+        labels = labels.labels
+    flat = read_labelling(plan, graph.named(labels))
+    costs = graph.energies(parameters, inputs)
+    each, _ = evaluate(plan, costs, None, flat, np.arange(plan.n_components))
+    return float(each.sum()) + plan.constant(costs)
+
+
+def read_labelling(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
+    """int32 (V,) of a complete labelling by name."""
+    flat = np.full(plan.states.size, -1, np.int32)
+    for key, value in labels.items():
+        group = find_group(plan, key, "energy")
+        here = f"energy: labels[{group.name!r}]"
+        array = np.asarray(value)
+        if array.shape != group.shape or array.dtype.kind not in "iu":
+            raise FactorGraphError(f"{here}: expected ints of shape {group.shape}; got {array.dtype} of {array.shape}")
+        span = slice(group.start, group.start + group.count)
+        low = -1 if group.lattice >= 0 else 0
+        if ((array.ravel() < low) | (array.ravel() >= plan.states[span])).any():
+            raise FactorGraphError(f"{here}: expected labels from {low} to below the number of states")
+        flat[span] = array.ravel()
+    for group in plan.groups:
+        if group.lattice < 0 and (flat[group.start : group.start + group.count] < 0).any():
+            raise FactorGraphError(f"energy: expected labels of every variable; missing those of {group.name!r}")
+    return flat

@@ -1,0 +1,178 @@
+"""The contract of all solvers.
+
+A solver answers the components it is given; `solver(plan, energies, question, components) → Solution` packs the
+answer: restrictions are lifted back, energies re-summed in float64 from the labels, statuses made honest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import FactorGraphError
+from ..kernels.configurations import component_energies
+from ..kernels.simd import with_slack
+from ..plan import Plan, Question
+from .solution import TOLERANCE, Components, Solution, Status
+
+
+@dataclass
+class Answer:
+    """What a solver writes, for the components asked: labels int32 (V,) shared by all, the rest (C,).
+
+    `method` int8 are indices into `methods`.
+    """
+
+    labels: np.ndarray
+    bound: np.ndarray
+    status: np.ndarray
+    method: np.ndarray
+    methods: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def empty(plan: Plan) -> Answer:
+        """Nothing known yet."""
+        count = plan.n_components
+        return Answer(
+            np.full(plan.states.size, -1, np.int32),
+            np.full(count, -np.inf),
+            np.full(count, Status.APPROXIMATE, np.int8),
+            np.zeros(count, np.int8),
+        )
+
+    def sign(self, components: np.ndarray, method: str, status: Status | np.ndarray) -> None:
+        """Say which method answered `components`, and how well."""
+        if method not in self.methods:
+            self.methods.append(method)
+        self.method[components] = self.methods.index(method)
+        self.status[components] = status
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Base of all solvers. `threads` None picks by the size of the work."""
+
+    threads: int | None = None
+    name: ClassVar[str] = "solver"
+    sums: ClassVar[bool] = False  # whether `integrate` is offered
+
+    def exact_on(self, plan: Plan, component: int) -> bool:
+        """Whether the answer on this component is proven."""
+        raise NotImplementedError
+
+    def minimise(
+        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
+    ) -> None:
+        """Write labels, bound and status of `components`. Exact methods set status OPTIMAL and leave the bound."""
+        raise NotImplementedError
+
+    def integrate(
+        self,
+        plan: Plan,
+        energies: np.ndarray,
+        bias: np.ndarray | None,
+        components: np.ndarray,
+        temperature: float = 1.0,
+        marginals: np.ndarray | None = None,
+        gradient: np.ndarray | None = None,
+        weight: float = 1.0,
+    ) -> np.ndarray:
+        """Free energies −T log Σ exp(−E / T), float64, of `components`.
+
+        Fills marginals (variable states) and adds weight · P(configuration) to `gradient` (the energies' layout).
+        """
+        raise FactorGraphError(f"{type(self).__name__}: computes minima only; expected a solver that sums, e.g. Auto()")
+
+    def __call__(
+        self,
+        plan: Plan,
+        energies: np.ndarray,
+        question: Question | None = None,
+        components: np.ndarray | None = None,
+        alphabets: Mapping[Any, Any] | None = None,
+    ) -> Solution:
+        """Lowest-energy labelling of `components` (all by default) under `question`."""
+        question = question or Question()
+        listed = plan.components_or_all(components)
+        energies = check_flat(plan, energies)
+        asked, costs = plan, energies
+        if question.restriction is not None:
+            asked = question.restriction.plan
+            costs = question.restriction.energies(energies, components)
+        bias = None if question.bias is None else with_slack(question.bias.astype(energies.dtype, copy=False))
+        answer = Answer.empty(asked)
+        self.minimise(asked, costs, bias, listed, answer)
+        return pack(plan, energies, costs, bias, question, listed, answer, alphabets or {})
+
+
+def check_flat(plan: Plan, energies: np.ndarray) -> np.ndarray:
+    """Energies of the plan's size, float32 or float64, with slack behind them."""
+    if energies.shape != (plan.size,) or energies.dtype not in (np.float32, np.float64):
+        raise FactorGraphError(
+            f"energies: expected a flat float32 or float64 array of {plan.size} entries; "
+            f"got {energies.dtype} of shape {energies.shape}. Make it with graph.energies(…)"
+        )
+    return with_slack(energies)
+
+
+def evaluate(
+    plan: Plan, energies: np.ndarray, bias: np.ndarray | None, labels: np.ndarray, components: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(energy, minimum) float64 per listed component: of the factors alone, and with the bias."""
+    energy = np.zeros(components.size)
+    component_energies(components, plan.factors, plan.states, energies, labels, energy)
+    minimum = energy.copy()
+    if bias is not None:
+        states = np.flatnonzero(labels >= 0)
+        values = bias[plan.offsets[states] + labels[states]].astype(np.float64)
+        minimum += np.bincount(plan.component[states], values, plan.n_components)[components]
+    return energy, minimum
+
+
+def pack(
+    plan: Plan,
+    energies: np.ndarray,
+    costs: np.ndarray,
+    bias: np.ndarray | None,
+    question: Question,
+    components: np.ndarray,
+    answer: Answer,
+    alphabets: Mapping[Any, Any],
+) -> Solution:
+    """A Solution from a raw answer: float64 energies, forbidden labellings withdrawn, statuses by bound."""
+    asked = plan if question.restriction is None else question.restriction.plan
+    energy, minimum = evaluate(asked, costs, bias, answer.labels, components)
+    status, bound = answer.status, answer.bound
+    exact = status[components] == Status.OPTIMAL
+    bound[components] = np.where(exact, minimum, bound[components])
+    impossible = status[components] == Status.INFEASIBLE
+    bound[components[impossible]] = np.inf
+    lost = impossible | (minimum == np.inf)
+    energy[lost] = minimum[lost] = np.inf
+    if lost.any():
+        gone = np.zeros(plan.n_components, bool)
+        gone[components[lost]] = True
+        answer.labels[gone[asked.component]] = -1
+    with np.errstate(invalid="ignore"):
+        closed = minimum - bound[components] <= TOLERANCE * np.maximum(1.0, np.abs(minimum))
+    open_ = status[components] > Status.OPTIMAL
+    status[components[closed & open_ & ~lost]] = Status.OPTIMAL
+    bounded = open_ & ~closed & ~impossible & np.isfinite(bound[components])
+    status[components[bounded]] = Status.BOUNDED
+    labels = answer.labels if question.restriction is None else question.restriction.labels(answer.labels)
+    whole = [np.zeros(plan.n_components), np.zeros(plan.n_components)]
+    whole[0][components], whole[1][components] = energy, minimum
+    constant = plan.constant(energies)
+    worst = Status(int(status[components].max(initial=Status.OPTIMAL)))
+    total = float(minimum.sum()) + constant
+    below = float(bound[components].sum()) + constant
+    if constant == np.inf:
+        worst, total, below, labels = Status.INFEASIBLE, np.inf, np.inf, np.full_like(labels, -1)
+    if worst == Status.INFEASIBLE:
+        total = below = np.inf
+    results = Components(whole[0], whole[1], bound, status, answer.method, tuple(answer.methods))
+    spent = float(energy.sum()) + constant if total < np.inf else np.inf
+    return Solution(plan, labels, spent, total, below, worst, results, alphabets)

@@ -1,0 +1,85 @@
+"""All labellings of one small component, one by one: the referee, and exact for tiny loopy graphs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .configurations import entry
+from .jit import inner, kernel
+from .structure import OFFSET
+
+
+@inner
+def _cost(c, factors, states, offsets, energies, bias, variables, labels):
+    total = 0.0
+    for f in range(factors.first[c], factors.first[c + 1]):
+        x = entry(factors, states, f, labels)
+        if x >= 0:
+            total += energies[factors.row[f, OFFSET] + x]
+    if bias.size > 0:
+        for v in variables:
+            total += bias[offsets[v] + labels[v]]
+    return total
+
+
+@inner
+def _next(variables, states, labels):
+    """Advance to the next labelling; False after the last."""
+    k = variables.size - 1
+    while k >= 0:
+        v = variables[k]
+        labels[v] += 1
+        if labels[v] < states[v]:
+            return True
+        labels[v] = 0
+        k -= 1
+    return False
+
+
+@kernel
+def enumerate_minimum(c, factors, states, offsets, energies, bias, variables, labels, best):
+    """Least cost of component c; writes the first such labelling to `best` (per variable). `labels` is scratch."""
+    least = np.inf
+    for v in variables:
+        labels[v] = 0
+        best[v] = 0
+    while True:
+        cost = _cost(c, factors, states, offsets, energies, bias, variables, labels)
+        if cost < least:
+            least = cost
+            for v in variables:
+                best[v] = labels[v]
+        if not _next(variables, states, labels):
+            return least
+
+
+@kernel
+def enumerate_sum(c, factors, states, offsets, energies, biases, variables, labels, outputs, weight):
+    """Σ exp(beta · (reference − cost) − log norm) over all labellings of component c.
+
+    biases = (bias, beta); outputs = (marginals, gradient, scale) with scale = [reference, log norm]. Each labelling's
+    term is added to its marginals and, times `weight`, to the gradient entries it uses, where those have entries: a
+    first call with log norm 0 and no outputs gives the norm, a second one the probabilities.
+    """
+    bias, beta = biases
+    marginals, gradient, scale = outputs
+    for v in variables:
+        labels[v] = 0
+    total = 0.0
+    while True:
+        cost = _cost(c, factors, states, offsets, energies, bias, variables, labels)
+        share = math.exp(beta * (scale[0] - cost) - scale[1])
+        total += share
+        if share > 0.0:
+            if marginals.size > 0:
+                for v in variables:
+                    marginals[offsets[v] + labels[v]] += share
+            if gradient.size > 0:
+                for f in range(factors.first[c], factors.first[c + 1]):
+                    x = entry(factors, states, f, labels)
+                    if x >= 0:
+                        gradient[factors.row[f, OFFSET] + x] += weight * share
+        if not _next(variables, states, labels):
+            return total

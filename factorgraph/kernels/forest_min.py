@@ -1,0 +1,124 @@
+"""Exact minimum of forest components by dynamic programming (Viterbi on chains).
+
+One sweep towards the root adds messages to beliefs; the root's least belief is the minimum; one sweep back reads
+the labels off, recomputing each argmin on the way instead of storing back-pointers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import inner, kernel
+from .messages import (
+    COLUMNS,
+    POTTS,
+    ROWS,
+    SHARED,
+    argmin_column,
+    argmin_general,
+    argmin_potts,
+    argmin_row,
+    up_columns,
+    up_general,
+    up_potts,
+    up_rows,
+)
+from .schedule import (
+    CHILD,
+    CHILDREN,
+    CSTEP,
+    DOWN,
+    EDGE,
+    FIRST,
+    FORM,
+    PARENT,
+    PSTEP,
+    SLOT,
+    STATE,
+    STATES,
+    TABLE,
+    UNARY,
+    UP,
+    VAR,
+)
+from .simd import vadd, vload, vstore
+
+
+@inner
+def _start(p, position, unary, energies, bias, mask, belief):
+    """belief = padding mask + bias + unary tables, in vectors."""
+    width = 64 // belief.itemsize
+    states = position[p, STATES]
+    for j in range(0, states, width):
+        x = vload(mask, 16 - min(states - j, width))
+        if bias.size > 0:
+            x = vadd(x, vload(bias, position[p, STATE] + j))
+        for u in range(position[p, UNARY], position[p + 1, UNARY]):
+            x = vadd(x, vload(energies, unary[u] + j))
+        vstore(belief, position[p, SLOT] + j, x)
+
+
+@kernel
+def minimise_forests(components, schedule, energies, copies, bias, mask, work, labels, minimum):
+    """Labels (per variable) and minimum of every listed component; minimum[i] (float64) belongs to components[i].
+
+    work = (belief, scratch), owned by the caller; mask as by `padding_mask`.
+    """
+    belief, scratch = work
+    position = schedule.position
+    edge = schedule.edge
+    for i in range(components.size):
+        c = components[i]
+        root = schedule.component[c, FIRST]
+        for p in range(root, schedule.component[c + 1, FIRST]):
+            _start(p, position, schedule.unary, energies, bias, mask, belief)
+        for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
+            p = edge[e, PARENT]
+            q = edge[e, CHILD]
+            form = edge[e, FORM]
+            to = position[p, SLOT]
+            of = position[q, SLOT]
+            n = position[p, STATES]
+            m = position[q, STATES]
+            if form == SHARED:
+                up_rows(belief, of, to, copies, edge[e, UP], (n + 15) // 16 * 16, m, n)
+            elif form == ROWS:
+                up_rows(belief, of, to, energies, edge[e, TABLE], edge[e, CSTEP], m, n)
+            elif form == COLUMNS:
+                up_columns(belief, of, to, energies, edge[e, TABLE], edge[e, PSTEP], m, n)
+            elif form == POTTS:
+                up_potts(belief, of, to, energies[edge[e, TABLE]], m, n)
+            else:
+                up_general(schedule, e, copies, belief, scratch)
+        slot = position[root, SLOT]
+        at = 0
+        for k in range(1, position[root, STATES]):
+            if belief[slot + k] < belief[slot + at]:
+                at = k
+        minimum[i] = belief[slot + at]
+        labels[position[root, VAR]] = at
+        for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
+            q = edge[e, CHILD]
+            form = edge[e, FORM]
+            of = position[q, SLOT]
+            m = position[q, STATES]
+            label = np.int64(labels[position[edge[e, PARENT], VAR]])
+            if form == SHARED:
+                at = argmin_row(belief, of, copies, edge[e, DOWN] + label * ((m + 15) // 16 * 16), m)
+            elif form == ROWS:
+                at = argmin_column(belief, of, energies, edge[e, TABLE] + label, edge[e, CSTEP], m)
+            elif form == COLUMNS:
+                at = argmin_row(belief, of, energies, edge[e, TABLE] + label * m, m)
+            elif form == POTTS:
+                at = argmin_potts(belief, of, energies[edge[e, TABLE]], label, m)
+            else:
+                at = argmin_general(schedule, e, copies, belief, label)
+                for k in range(edge[e, CHILDREN] - 1, 0, -1):
+                    labels[position[q + k, VAR]] = at % position[q + k, STATES]
+                    at //= position[q + k, STATES]
+            labels[position[q, VAR]] = at
+
+
+def padding_mask(dtype: np.dtype) -> np.ndarray:
+    """Sixteen zeros, then sixteen infinities: loaded at 16 − n it lets n lanes pass."""
+    return np.concatenate([np.zeros(16, dtype), np.full(16, np.inf, dtype)])

@@ -1,0 +1,206 @@
+"""Min-sum messages over one edge, in vectors.
+
+    up:    belief[parent, j] += min_i belief[child, i] + table(i, j)
+    down:  label[child] = argmin_i belief[child, i] + table(i, label[parent])
+
+Beliefs are padded to 64 bytes and hold +inf past their states, so a vector that reads past the end of a table row
+(into the next row, or the buffer's slack) never wins. How an edge does it is its *form*:
+
+    ROWS     one dense table, child first in scope: vectors over the parent's states
+    COLUMNS  one dense table, parent first: a horizontal minimum per parent state
+    SHARED   one dense table read by many edges: padded copies both ways round, always vectors over rows
+    POTTS    weight where the labels differ, in O(states)
+    GENERAL  any arity, any number of folded factors: summed into a dense table, parent first, and reduced
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import inner, kernel
+from .schedule import CHILD, CHILDREN, EDGE, FOLDS, FORM, PARENT, SLOT, STATES, TABLE, UP
+from .simd import get, trailing_zeros, vadd, vequal, vhmin, vload, vmin, vsplat, vstore
+
+ROWS, COLUMNS, SHARED, POTTS, GENERAL = range(5)
+
+
+@inner
+def up_rows(belief, child, parent, energies, table, stride, child_states, parent_states):
+    """Rows of `table` are child states: four rows a pass, lanes over parent states."""
+    width = 64 // belief.itemsize
+    for j in range(0, parent_states, width):
+        x0 = vadd(vsplat(get(belief, child)), vload(energies, table + j))
+        x1 = x0
+        x2 = x0
+        x3 = x0
+        i = 1
+        while i + 4 <= child_states:
+            q = table + i * stride + j
+            b = child + i
+            x0 = vmin(x0, vadd(vsplat(get(belief, b)), vload(energies, q)))
+            x1 = vmin(x1, vadd(vsplat(get(belief, b + 1)), vload(energies, q + stride)))
+            x2 = vmin(x2, vadd(vsplat(get(belief, b + 2)), vload(energies, q + 2 * stride)))
+            x3 = vmin(x3, vadd(vsplat(get(belief, b + 3)), vload(energies, q + 3 * stride)))
+            i += 4
+        while i < child_states:
+            x0 = vmin(x0, vadd(vsplat(get(belief, child + i)), vload(energies, table + i * stride + j)))
+            i += 1
+        message = vmin(vmin(x0, x1), vmin(x2, x3))
+        vstore(belief, parent + j, vadd(message, vload(belief, parent + j)))
+
+
+@inner
+def up_columns(belief, child, parent, energies, table, stride, child_states, parent_states):
+    """Rows of `table` are parent states: one horizontal minimum each."""
+    width = 64 // belief.itemsize
+    for i in range(parent_states):
+        q = table + i * stride
+        x = vadd(vload(belief, child), vload(energies, q))
+        for j in range(width, child_states, width):
+            x = vmin(x, vadd(vload(belief, child + j), vload(energies, q + j)))
+        belief[parent + i] += vhmin(x)
+
+
+@inner
+def up_potts(belief, child, parent, weight, child_states, parent_states):
+    """Least and second least child belief decide every parent state, for weights of either sign."""
+    first = belief[child]
+    second = belief.dtype.type(np.inf)
+    at = 0
+    for i in range(1, child_states):
+        value = belief[child + i]
+        if value < first:
+            second = first
+            first = value
+            at = i
+        elif value < second:
+            second = value
+    for j in range(parent_states):
+        value = (second if j == at else first) + weight
+        if j < child_states and belief[child + j] < value:
+            value = belief[child + j]
+        belief[parent + j] += value
+
+
+@inner
+def up_general(schedule, e, tables, belief, scratch):
+    """Reduce a dense table, parent first, over its children, the last first."""
+    edge = schedule.edge
+    parent = edge[e, PARENT]
+    size = np.int64(1)
+    for k in range(edge[e, CHILDREN]):
+        size *= schedule.position[edge[e, CHILD] + k, STATES]
+    size *= schedule.position[parent, STATES]
+    for x in range(size):
+        scratch[x] = tables[edge[e, UP] + x]
+    for k in range(edge[e, CHILDREN] - 1, -1, -1):
+        states = schedule.position[edge[e, CHILD] + k, STATES]
+        child = schedule.position[edge[e, CHILD] + k, SLOT]
+        size //= states
+        for x in range(size):
+            least = scratch[x * states] + belief[child]
+            for i in range(1, states):
+                least = min(least, scratch[x * states + i] + belief[child + i])
+            scratch[x] = least
+    for j in range(size):
+        belief[schedule.position[parent, SLOT] + j] += scratch[j]
+
+
+@inner
+def argmin_row(belief, child, energies, row, states):
+    """First argmin_i belief[child + i] + energies[row + i]; 0 where everything is +inf."""
+    width = 64 // belief.itemsize
+    x = vadd(vload(belief, child), vload(energies, row))
+    for j in range(width, states, width):
+        x = vmin(x, vadd(vload(belief, child + j), vload(energies, row + j)))
+    least = vsplat(vhmin(x))
+    for j in range(0, states, width):
+        bits = vequal(vadd(vload(belief, child + j), vload(energies, row + j)), least)
+        if bits != 0:
+            return min(j + trailing_zeros(bits), states - 1)
+    return 0
+
+
+@inner
+def argmin_column(belief, child, energies, start, stride, states):
+    """First argmin_i belief[child + i] + energies[start + i·stride]."""
+    least = belief[child] + energies[start]
+    at = 0
+    for i in range(1, states):
+        value = belief[child + i] + energies[start + i * stride]
+        if value < least:
+            least = value
+            at = i
+    return at
+
+
+@inner
+def argmin_potts(belief, child, weight, label, states):
+    """First argmin_i belief[child + i] + weight·[i ≠ label]."""
+    least = belief.dtype.type(np.inf)
+    at = 0
+    for i in range(states):
+        value = belief[child + i]
+        if i != label:
+            value += weight
+        if i == 0 or value < least:
+            least = value
+            at = i
+    return at
+
+
+@inner
+def argmin_general(schedule, e, tables, belief, label):
+    """First joint argmin over all children of a dense table's row `label`, as one index, the last child fastest."""
+    edge = schedule.edge
+    size = np.int64(1)
+    for k in range(edge[e, CHILDREN]):
+        size *= schedule.position[edge[e, CHILD] + k, STATES]
+    least = belief.dtype.type(np.inf)
+    at = 0
+    for x in range(size):
+        value = tables[edge[e, UP] + label * size + x]
+        y = x
+        for k in range(edge[e, CHILDREN] - 1, -1, -1):
+            p = edge[e, CHILD] + k
+            value += belief[schedule.position[p, SLOT] + y % schedule.position[p, STATES]]
+            y //= schedule.position[p, STATES]
+        if value < least:
+            least = value
+            at = x
+    return at
+
+
+@kernel
+def copy_shared(energies, start, tables, rows, columns, copies, to):
+    """Padded copies of `tables` dense (rows, columns) tables, each followed by its transpose, from `to` on."""
+    across = (columns + 15) // 16 * 16
+    down = (rows + 15) // 16 * 16
+    for _ in range(tables):
+        for i in range(rows):
+            for j in range(columns):
+                value = energies[start + i * columns + j]
+                copies[to + i * across + j] = value
+                copies[to + rows * across + j * down + i] = value
+        start += rows * columns
+        to += rows * across + columns * down
+
+
+@kernel
+def copy_general(components, schedule, energies, copies):
+    """Dense tables, parent first, of all general edges of the listed components: folded factors summed."""
+    for c in components:
+        for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
+            if schedule.edge[e, FORM] != GENERAL:
+                continue
+            size = schedule.position[schedule.edge[e, PARENT], STATES]
+            for k in range(schedule.edge[e, CHILDREN]):
+                size *= schedule.position[schedule.edge[e, CHILD] + k, STATES]
+            i = schedule.edge[e, TABLE]
+            for x in range(size):
+                value = energies.dtype.type(0)
+                for _ in range(schedule.edge[e, FOLDS]):
+                    if schedule.index[i] >= 0:
+                        value += energies[schedule.index[i]]
+                    i += 1
+                copies[schedule.edge[e, UP] + x] = value

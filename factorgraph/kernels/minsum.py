@@ -1,0 +1,238 @@
+"""Sequential min-sum belief propagation on loopy components, with rounding and iterated conditional modes.
+
+    message f → v:  m(x_v) = min over the other variables of  E_f(x) + Σ_{u ≠ v} (belief_u − m_{f→u})(x_u)
+
+Factors are visited in order, forwards and backwards in turn; a message replaces its predecessor at once (blended by
+the damping), and is shifted so that its least entry is 0. Everything is float64. Where a message holds +inf, the
+belief without it is summed anew: inf − inf is never formed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .jit import inner, kernel
+from .structure import KIND, OFFSET, SCOPE
+from .tables import POTTS
+
+
+class Loops(NamedTuple):
+    """Message storage and incidence of the variables of loopy components."""
+
+    var: np.ndarray  # int64 variables, ascending
+    factor: np.ndarray  # int64 rows of Factors with arity ≥ 2, ascending
+    message: np.ndarray  # int64 (entries of Factors.var,) start of the message to that scope position, −1 none
+    ptr: np.ndarray  # int64 (V + 1,) incident scope entries of v: entry[ptr[v] : ptr[v + 1]]
+    entry: np.ndarray  # int64 indices into Factors.var
+    owner: np.ndarray  # int64 the factor of each of them
+
+
+@kernel
+def incident_entries(factors, listed, states, message, ptr, entry, owner):
+    """Fill `Loops` for the listed factors; entry and owner of size 0 only count. Returns the messages' entries."""
+    total = 0
+    if entry.size == 0:
+        for i in range(listed.size):
+            f = listed[i]
+            for e in range(factors.row[f, SCOPE], factors.row[f + 1, SCOPE]):
+                ptr[factors.var[e] + 1] += 1
+                message[e] = total
+                total += states[factors.var[e]]
+        for v in range(ptr.size - 1):
+            ptr[v + 1] += ptr[v]
+        return total
+    cursor = ptr[:-1].copy()
+    for i in range(listed.size):
+        f = listed[i]
+        for e in range(factors.row[f, SCOPE], factors.row[f + 1, SCOPE]):
+            v = factors.var[e]
+            entry[cursor[v]] = e
+            owner[cursor[v]] = f
+            cursor[v] += 1
+    return total
+
+
+@kernel
+def unary_costs(factors, components, states, offsets, energies, bias, out):
+    """out[variable state] = bias + unary tables, for the listed components (their entries start at 0)."""
+    for i in range(components.size):
+        c = components[i]
+        for f in range(factors.first[c], factors.first[c + 1]):
+            if factors.row[f + 1, SCOPE] - factors.row[f, SCOPE] == 1:
+                v = factors.var[factors.row[f, SCOPE]]
+                for k in range(states[v]):
+                    out[offsets[v] + k] += energies[factors.row[f, OFFSET] + k]
+    if bias.size > 0:
+        for x in range(out.size):
+            out[x] += bias[x]
+
+
+@kernel
+def gather_beliefs(loops, states, offsets, unary, messages, belief):
+    """belief = unary + all incoming messages."""
+    for i in range(loops.var.size):
+        v = loops.var[i]
+        for k in range(states[v]):
+            value = unary[offsets[v] + k]
+            for j in range(loops.ptr[v], loops.ptr[v + 1]):
+                value += messages[loops.message[loops.entry[j]] + k]
+            belief[offsets[v] + k] = value
+
+
+@inner
+def _without(loops, v, k, e, offsets, unary, messages, belief):
+    """Belief of state k of v without the message at scope entry e."""
+    message = messages[loops.message[e] + k]
+    if message < np.inf:
+        return belief[offsets[v] + k] - message
+    value = unary[offsets[v] + k]
+    for j in range(loops.ptr[v], loops.ptr[v + 1]):
+        if loops.entry[j] != e:
+            value += messages[loops.message[loops.entry[j]] + k]
+    return value
+
+
+@inner
+def _factor_messages(f, factors, loops, states, offsets, energies, unary, damping, state, scratch):
+    """Update every message of factor f in turn. state = (messages, belief), scratch = (cavity, fresh, digit)."""
+    messages, belief = state
+    cavity, fresh, digit = scratch
+    first = factors.row[f, SCOPE]
+    last = factors.row[f + 1, SCOPE]
+    size = 1
+    place = 0
+    for e in range(first, last):
+        v = factors.var[e]
+        size *= states[v]
+        for k in range(states[v]):
+            cavity[place + k] = _without(loops, v, k, e, offsets, unary, messages, belief)
+            fresh[place + k] = np.inf
+        place += states[v]
+        digit[e - first] = 0
+    for x in range(size):
+        place = 0
+        total = 0.0
+        for e in range(first, last):
+            total += cavity[place + digit[e - first]]
+            place += states[factors.var[e]]
+        if factors.row[f, KIND] == POTTS:
+            if digit[0] != digit[1]:
+                total += energies[factors.row[f, OFFSET]]
+        else:
+            total += energies[factors.row[f, OFFSET] + x]
+        place = 0
+        for e in range(first, last):
+            i = place + digit[e - first]
+            if total < fresh[i]:
+                fresh[i] = total
+            place += states[factors.var[e]]
+        k = last - first - 1
+        while k >= 0:
+            digit[k] += 1
+            if digit[k] < states[factors.var[first + k]]:
+                break
+            digit[k] = 0
+            k -= 1
+    place = 0
+    for e in range(first, last):
+        v = factors.var[e]
+        least = np.inf
+        for k in range(states[v]):
+            if cavity[place + k] < np.inf:
+                fresh[place + k] -= cavity[place + k]
+                least = min(least, fresh[place + k])
+        for k in range(states[v]):
+            old = messages[loops.message[e] + k]
+            new = old
+            if cavity[place + k] < np.inf:
+                # least is +inf only where no configuration is left at all, which every message may then say
+                new = fresh[place + k] - least if least < np.inf else np.inf
+                if new < np.inf and old < np.inf:
+                    new = damping * old + (1.0 - damping) * new
+            messages[loops.message[e] + k] = new
+            belief[offsets[v] + k] = cavity[place + k] + new
+        place += states[v]
+
+
+@kernel
+def sweep(start, stop, step, factors, loops, states, offsets, energies, costs, state, scratch):
+    """Visit factors loops.factor[start : stop : step]; costs = (unary, damping)."""
+    unary, damping = costs
+    i = start
+    while i != stop:
+        _factor_messages(
+            loops.factor[i], factors, loops, states, offsets, energies, unary, damping[0], state, scratch
+        )
+        i += step
+
+
+@inner
+def _conditional(v, e, f, factors, states, energies, labels, cost):
+    """cost[k] += E_f with v = k (at scope entry e) and all others at their labels; False where one has none."""
+    if factors.row[f, KIND] == POTTS:
+        other = factors.row[f, SCOPE] if factors.row[f, SCOPE] != e else e + 1
+        label = labels[factors.var[other]]
+        if label < 0:
+            return False
+        for k in range(states[v]):
+            if k != label:
+                cost[k] += energies[factors.row[f, OFFSET]]
+        return True
+    step = 1
+    own = 0
+    q = factors.row[f, OFFSET]
+    for i in range(factors.row[f + 1, SCOPE] - 1, factors.row[f, SCOPE] - 1, -1):
+        u = factors.var[i]
+        if i == e:
+            own = step
+        elif labels[u] < 0:
+            return False
+        else:
+            q += step * labels[u]
+        step *= states[u]
+    for k in range(states[v]):
+        cost[k] += energies[q + k * own]
+    return True
+
+
+@kernel
+def round_labels(factors, loops, states, offsets, energies, unary, messages, labels, cost):
+    """Label variables in order: exact energies towards labelled neighbours, messages from the others."""
+    for i in range(loops.var.size):
+        labels[loops.var[i]] = -1
+    for i in range(loops.var.size):
+        v = loops.var[i]
+        for k in range(states[v]):
+            cost[k] = unary[offsets[v] + k]
+        for j in range(loops.ptr[v], loops.ptr[v + 1]):
+            e = loops.entry[j]
+            if not _conditional(v, e, loops.owner[j], factors, states, energies, labels, cost):
+                for k in range(states[v]):
+                    cost[k] += messages[loops.message[e] + k]
+        at = 0
+        for k in range(1, states[v]):
+            if cost[k] < cost[at]:
+                at = k
+        labels[v] = at
+
+
+@kernel
+def improve_labels(factors, loops, states, offsets, energies, unary, labels, cost):
+    """One sweep of iterated conditional modes; returns how many labels changed."""
+    changed = 0
+    for i in range(loops.var.size):
+        v = loops.var[i]
+        for k in range(states[v]):
+            cost[k] = unary[offsets[v] + k]
+        for j in range(loops.ptr[v], loops.ptr[v + 1]):
+            _conditional(v, loops.entry[j], loops.owner[j], factors, states, energies, labels, cost)
+        at = labels[v]
+        for k in range(states[v]):
+            if cost[k] < cost[at]:
+                at = k
+        if at != labels[v]:
+            labels[v] = at
+            changed += 1
+    return changed

@@ -1,0 +1,175 @@
+"""From scopes to components: union-find, the factor table, folding of parallel factors, classes.
+
+A component is a *forest* component exactly when its distinct scopes satisfy Σ (arity − 1) = variables − 1
+(the bipartite graph of variables and factors is then a tree). Factors over one set of variables count once:
+they are folded into one edge.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .jit import inner, kernel
+
+#: Classes of components.
+ISOLATED, CHAIN, TREE, LATTICE, LOOPY = range(5)
+
+#: Columns of Factors.row.
+OFFSET, KIND, SCOPE = range(3)
+
+
+class Factors(NamedTuple):
+    """All factors of arity ≥ 1, sorted by component: component c owns rows `first[c] : first[c + 1]`.
+
+    row int64 (F + 1, 3): OFFSET where the factor's table starts in the energies, KIND (DENSE or POTTS), SCOPE where its
+    variables start in `var` (they end where the next row's start). first int64 (C + 1,), var int32.
+    """
+
+    first: np.ndarray
+    row: np.ndarray
+    var: np.ndarray
+
+
+@inner
+def find(parent, v):
+    """Root of v, halving the path on the way."""
+    while parent[v] != v:
+        parent[v] = parent[parent[v]]
+        v = parent[v]
+    return v
+
+
+@kernel
+def unite(scopes, parent):
+    """Unite the variables of each scope; roots are the smallest variables."""
+    for f in range(scopes.shape[0]):
+        a = find(parent, scopes[f, 0])
+        for k in range(1, scopes.shape[1]):
+            b = find(parent, scopes[f, k])
+            if a < b:
+                parent[b] = a
+            elif b < a:
+                parent[a] = b
+                a = b
+
+
+@kernel
+def number_components(parent, component):
+    """Number components by their first variable; returns how many."""
+    count = 0
+    for v in range(parent.size):
+        root = find(parent, v)
+        if root == v:
+            component[v] = count
+            count += 1
+        else:
+            component[v] = component[root]
+    return count
+
+
+@kernel
+def count_factors(scopes, component, first, entries):
+    """Add a block's factors and scope entries to the counts of their components (at index c + 1)."""
+    for f in range(scopes.shape[0]):
+        c = component[scopes[f, 0]]
+        first[c + 1] += 1
+        entries[c + 1] += scopes.shape[1]
+
+
+@kernel
+def place_factors(scopes, table, block, component, cursor, entry, row, var):
+    """Write a block's factors behind their components' cursors.
+
+    `table` is empty where factor f reads table f; block = (start, size of a table, kind).
+    """
+    start, size, kind = block
+    for f in range(scopes.shape[0]):
+        c = component[scopes[f, 0]]
+        i = cursor[c]
+        e = entry[c]
+        row[i, OFFSET] = start + size * (f if table.size == 0 else table[f])
+        row[i, KIND] = kind
+        row[i, SCOPE] = e
+        for k in range(scopes.shape[1]):
+            var[e + k] = scopes[f, k]
+        cursor[c] = i + 1
+        entry[c] = e + scopes.shape[1]
+
+
+@inner
+def _same_scope(row, var, f, g):
+    a = row[f, SCOPE]
+    b = row[g, SCOPE]
+    arity = row[f + 1, SCOPE] - a
+    if row[g + 1, SCOPE] - b != arity:
+        return False
+    for i in range(arity):
+        found = False
+        for j in range(arity):
+            if var[a + i] == var[b + j]:
+                found = True
+        if not found:
+            return False
+    return True
+
+
+@kernel
+def fold_parallel(factors, suspect, table, out):
+    """out[f] = the first factor over the same set of variables, in components where `suspect` is set.
+
+    `table` is an open-addressing hash table of factors (int64, −1 empty, size a power of two); the hash does not
+    depend on the order of the scope.
+    """
+    row = factors.row
+    mask = table.size - 1
+    for c in range(suspect.size):
+        for f in range(factors.first[c], factors.first[c + 1]):
+            out[f] = f
+            if not suspect[c] or row[f + 1, SCOPE] - row[f, SCOPE] < 2:
+                continue
+            h = np.uint64(0)
+            for e in range(row[f, SCOPE], row[f + 1, SCOPE]):
+                x = np.uint64(factors.var[e] + 1) * np.uint64(0x9E3779B97F4A7C15)
+                x ^= x >> np.uint64(29)
+                h += x * np.uint64(0xBF58476D1CE4E5B9)
+            i = np.int64((h ^ (h >> np.uint64(32))) & np.uint64(mask))
+            while table[i] >= 0 and not _same_scope(row, factors.var, table[i], f):
+                i = (i + 1) & mask
+            if table[i] < 0:
+                table[i] = f
+            else:
+                out[f] = table[i]
+
+
+@kernel
+def classify(factors, same, variables, lattice, degree, kinds):
+    """Class of each component, and Σ (arity − 1) − (variables − 1) > 0 or not: returns how many are LOOPY.
+
+    `same` is empty where nothing is parallel; `degree` (V,) receives the distinct edges of each variable.
+    """
+    row = factors.row
+    loopy = 0
+    for c in range(variables.size):
+        total = 1 - variables[c]
+        kind = ISOLATED if variables[c] == 1 else CHAIN
+        for f in range(factors.first[c], factors.first[c + 1]):
+            arity = row[f + 1, SCOPE] - row[f, SCOPE]
+            if arity < 2 or (same.size > 0 and same[f] != f):
+                continue
+            total += arity - 1
+            if arity > 2:
+                kind = TREE
+            for e in range(row[f, SCOPE], row[f + 1, SCOPE]):
+                v = factors.var[e]
+                degree[v] += 1
+                if degree[v] > 2:
+                    kind = TREE
+        if lattice[c]:
+            kind = LATTICE
+        elif total > 0:
+            kind = LOOPY
+            loopy += 1
+        kinds[c] = kind
+    return loopy

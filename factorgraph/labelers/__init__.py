@@ -1,0 +1,1 @@
+"""What turns raw inputs into graphs and answers back into strings: images of handwriting, lists of tokens."""

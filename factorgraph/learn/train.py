@@ -1,0 +1,294 @@
+"""Training: the loop around energies → loss → gradient → update, over a data set that is one graph.
+
+    for every mini-batch B of the shuffled examples, c = the components of B:
+        E = energies(θ, c)                       the batch's tables
+        ℓ, ∂ℓ/∂E = loss(E, answers, c)           summed over c
+        θ = update(θ, (∂E/∂θ)ᵀ ∂ℓ/∂E / |B|)      the mean loss per example
+
+Epoch e shuffles by the generator of (seed, e): a run is a function of its arguments, and what remains of it is a
+function of what a checkpoint holds, so a run that was killed and resumed ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..errors import FactorGraphError
+from ..infer import Auto, Solver
+from ..losses import Loss, Margin
+from ..optim import SGD, Parameters, Rule, State
+from ..plan import Answers
+from . import checkpoint as files
+from .model import Declared, Model
+
+#: Fields of a run's history, one record per epoch.
+HISTORY = np.dtype([("epoch", np.int64), ("loss", np.float64), ("seconds", np.float64)])
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training gives.
+
+    parameters: {name: array}, averaged where the optimiser says so. history: record array, per epoch its number from
+    1, the mean loss per example while it ran, and its seconds. skipped: int64, examples left out as unreachable.
+    """
+
+    parameters: Parameters
+    history: np.ndarray
+    skipped: np.ndarray
+
+    def __repr__(self) -> str:
+        last = f", last loss {self.history['loss'][-1]:.6g}" if self.history.size else ""
+        return f"Run({self.history.size} epochs{last}, {self.skipped.size} examples skipped)"
+
+
+def train(
+    model: Model,
+    X: Iterable[Any],
+    Y: Sequence[Any],
+    loss: Loss | None = None,
+    optimizer: Rule | None = None,
+    epochs: int = 10,
+    batch: int = 32,
+    seed: int = 0,
+    progress: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = True,
+    solver: Solver | None = None,
+    threads: int | None = None,
+    unreachable: str = "raise",
+    shuffle: bool = True,
+    initial: Mapping[str, np.ndarray] | None = None,
+) -> Run:
+    """Learn the parameters of a model from examples X and their correct answers Y (in the form `predict` gives).
+
+    loss: Margin() by default. optimizer: an update rule, SGD() by default. progress: a bar on the terminal.
+    checkpoint: a file written after every epoch; where it exists the run goes on from there (`resume=False` starts
+    anew), exactly. solver: Auto() by default; threads: of the solver. unreachable: what to do with examples whose
+    correct answer no labelling gives, "raise" or "skip". initial: parameters to start from, instead of the factors'.
+
+    Errors: FactorGraphError for wrong arguments, labels that do not fit (Y[i] is named), unreachable answers, a
+    checkpoint of another run, a loss that is no longer finite; FormatError for a checkpoint that cannot be read.
+    """
+    loss, rule = loss or Margin(), optimizer or SGD()
+    _check(epochs, batch, seed, unreachable, rule, checkpoint)
+    solver = solver or Auto()
+    if threads is not None:
+        solver = replace(solver, threads=threads)
+    declared = model.declare(X)
+    answers = declared.read_answers(Y)
+    with _one_blas_thread():
+        parameters = _start(declared, seed, initial)
+        energies = declared.graph.energies(parameters)
+        parameters = {name: array.astype(energies.dtype) for name, array in parameters.items()}
+        skipped = _unreachable(declared, answers, energies, solver, unreachable)
+        kept = np.setdiff1d(np.arange(declared.count), skipped)
+        if not kept.size:
+            raise FactorGraphError(f"train: expected at least one example to learn from; got {declared.count}")
+        state = rule.init(parameters)
+        history: list[tuple[int, float, float]] = []
+        settings: dict[str, str] = {}
+        if checkpoint is not None:
+            settings = _settings(declared, answers, parameters, loss, rule, solver, batch, seed, shuffle, initial)
+            settings |= {"skipped": str(skipped.tolist())} | ({} if rule.anytime else {"epochs": str(epochs)})
+            if resume and os.path.exists(checkpoint):
+                parameters, state, history = _restore(checkpoint, settings, parameters)
+        step = _Step(declared, answers, loss, rule, solver, parameters, state, energies)
+        size = -(-kept.size // batch)
+        with _bar(progress, epochs * size, len(history) * size) as bar:
+            for epoch in range(len(history) + 1, epochs + 1):
+                began, total = perf_counter(), 0.0
+                order = np.random.default_rng([seed, epoch]).permutation(kept) if shuffle else kept
+                for i in range(size):
+                    state["progress"] = (epoch - 1 + i / size) / epochs
+                    total += step(order[i * batch : (i + 1) * batch])
+                    bar.update()
+                mean = total / kept.size
+                if not isfinite(mean):
+                    raise FactorGraphError(
+                        f"train: the loss of epoch {epoch} is {mean}; expected a finite number. Lower the optimizer's "
+                        f"rate ({rule.rate}), or scale the features"
+                    )
+                history.append((epoch, mean, perf_counter() - began))
+                bar.set_postfix(loss=f"{mean:.4g}")
+                if checkpoint is not None:
+                    _keep(checkpoint, settings, parameters, state, history)
+    return Run(rule.final(parameters, state), np.array(history, HISTORY), skipped)
+
+
+class _Step:
+    """One mini-batch; the buffers in the energies' layout are made once."""
+
+    def __init__(
+        self,
+        declared: Declared,
+        answers: Answers,
+        loss: Loss,
+        rule: Rule,
+        solver: Solver,
+        parameters: Parameters,
+        state: State,
+        energies: np.ndarray,
+    ):
+        self.declared, self.graph, self.plan = declared, declared.graph, declared.compile()
+        self.answers, self.loss, self.rule, self.solver = answers, loss, rule, solver
+        self.parameters, self.state, self.energies = parameters, state, energies
+        self.gradient = self.plan.zeros(energies.dtype)
+
+    def __call__(self, examples: np.ndarray) -> float:
+        """Update the parameters by these examples; returns their summed loss."""
+        components = self.declared.components(examples)
+        if not components.size:
+            return 0.0
+        self.graph.energies(self.parameters, components=components, out=self.energies)
+        value, gradient = self.loss(
+            self.plan, self.energies, self.answers, solver=self.solver, components=components, out=self.gradient
+        )
+        gradients = self.graph.backward(gradient, self.parameters, components)
+        mean = {name: each * (1.0 / examples.size) for name, each in gradients.items()}
+        self.rule.update(self.parameters, mean, self.state)
+        return value
+
+
+def _check(epochs: Any, batch: Any, seed: Any, unreachable: Any, rule: Any, checkpoint: Any) -> None:
+    for name, value, least in (("epochs", epochs, 0), ("batch", batch, 1), ("seed", seed, 0)):
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            raise FactorGraphError(f"train: expected {name} to be an int, at least {least}; got {value!r}")
+    if unreachable not in ("raise", "skip"):
+        raise FactorGraphError(f"train: expected unreachable to be 'raise' or 'skip'; got {unreachable!r}")
+    if not isinstance(rule, Rule):
+        raise FactorGraphError(f"train: expected an optimizer such as optim.SGD(0.1); got {rule!r}")
+    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+        raise FactorGraphError(
+            f"train: expected checkpoint to be a file in a folder that exists; got {os.fspath(checkpoint)!r}"
+        )
+
+
+def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray] | None) -> Parameters:
+    """The factors' own starting values, and those given instead of some or all of them."""
+    parameters = declared.graph.initial(np.random.default_rng([seed, 0]))
+    for name, given in (initial or {}).items():
+        if name not in parameters:
+            raise FactorGraphError(f"initial: unknown name {name!r}; expected some of {sorted(parameters)}")
+        array = np.array(given, parameters[name].dtype)
+        if array.shape != parameters[name].shape or not np.isfinite(array).all():
+            raise FactorGraphError(
+                f"initial[{name!r}]: expected finite values of shape {parameters[name].shape}; got shape {array.shape}"
+            )
+        parameters[name] = array
+    return parameters
+
+
+def _unreachable(declared: Declared, answers: Answers, energies: np.ndarray, solver: Solver, policy: str) -> np.ndarray:
+    """int64: examples of which no labelling has finite energy when the correct answer is given."""
+    solution = solver(declared.compile(), energies, answers.clamped(energies.dtype))
+    examples = declared.owners(np.flatnonzero(solution.components.minimum == np.inf))
+    if examples.size and policy == "raise":
+        shown = ", ".join(map(str, examples[:10])) + (", …" if examples.size > 10 else "")
+        raise FactorGraphError(
+            f"train: the correct answers of {examples.size} of {declared.count} examples are unreachable: {shown}. "
+            "Expected a labelling (or lattice path) of finite energy for each; correct the data or the model, or leave "
+            "these examples out by unreachable='skip'"
+        )
+    return examples
+
+
+def _settings(
+    declared: Declared,
+    answers: Answers,
+    parameters: Parameters,
+    loss: Loss,
+    rule: Rule,
+    solver: Solver,
+    batch: int,
+    seed: int,
+    shuffle: bool,
+    initial: Mapping[str, np.ndarray] | None,
+) -> dict[str, str]:
+    """What must be the same for a run to go on, as text by name."""
+    known = hashlib.sha256(answers.labels)
+    for lattice, string in sorted(answers.strings.items()):
+        known.update(f"{lattice}:{string.tolist()}".encode())
+    start = hashlib.sha256()
+    for name in sorted(initial or {}):
+        start.update(name.encode() + parameters[name].tobytes())
+    return {
+        "loss": loss.fingerprint(),
+        "optimizer": rule.fingerprint(),
+        "solver": repr(replace(solver, threads=None)),
+        "batch": str(batch),
+        "seed": str(seed),
+        "shuffle": str(bool(shuffle)),
+        "examples": str(declared.count),
+        "structure": declared.compile().digest.hex(),
+        "answers": known.hexdigest(),
+        "initial": start.hexdigest() if initial else "the factors' own",
+        "parameters": ", ".join(f"{name} {a.dtype}{a.shape}" for name, a in sorted(parameters.items())),
+    }
+
+
+def _keep(
+    path: str | os.PathLike[str],
+    settings: Mapping[str, str],
+    parameters: Parameters,
+    state: State,
+    history: Sequence[tuple[int, float, float]],
+) -> None:
+    """Write all that the rest of the run depends on."""
+    arrays = {f"parameter:{name}": array for name, array in parameters.items()}
+    arrays |= {f"state:{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
+    scalars = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
+    files.save(path, "training", settings, {"state": scalars, "history": list(history)}, arrays)
+
+
+def _restore(
+    path: str | os.PathLike[str], settings: Mapping[str, str], parameters: Parameters
+) -> tuple[Parameters, State, list[tuple[int, float, float]]]:
+    """What `_keep` wrote, after a comparison of the settings."""
+    contents = files.load(path, "training")
+    files.compare(path, contents.settings, settings)
+    arrays = contents.arrays
+    state = {name.removeprefix("state:"): array for name, array in arrays.items() if name.startswith("state:")}
+    kept = {name: arrays[f"parameter:{name}"] for name in parameters}
+    history = [(int(epoch), float(mean), float(seconds)) for epoch, mean, seconds in contents.values["history"]]
+    return kept, contents.values["state"] | state, history
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """Many small products are slower on several BLAS threads, and those compete with ours."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+class _NoBar:
+    """Stands for a progress bar that is not shown."""
+
+    def update(self) -> None:
+        """One mini-batch is done."""
+
+    def set_postfix(self, loss: str) -> None:
+        """One epoch is done."""
+
+
+@contextmanager
+def _bar(shown: bool, total: int, done: int) -> Iterator[Any]:
+    if not shown:
+        yield _NoBar()
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, initial=done, unit="batch") as bar:
+        yield bar

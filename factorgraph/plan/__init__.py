@@ -1,0 +1,24 @@
+"""Frozen plans: index arrays, questions, restrictions. Nothing here ever holds an energy."""
+
+from .block import Block, Group, Lattices
+from .plan import Plan, digest
+from .question import Answers, Evidence, Question, find_group, read_answers, read_evidence
+from .restrict import Acceptor, Restriction, consecutive_arcs, restrict
+
+__all__ = [
+    "Acceptor",
+    "Answers",
+    "Block",
+    "Evidence",
+    "Group",
+    "Lattices",
+    "Plan",
+    "Question",
+    "Restriction",
+    "consecutive_arcs",
+    "digest",
+    "find_group",
+    "read_answers",
+    "read_evidence",
+    "restrict",
+]

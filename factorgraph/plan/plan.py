@@ -1,0 +1,248 @@
+"""The frozen plan of a graph: index arrays only, never an energy."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..kernels.minsum import Loops, incident_entries
+from ..kernels.schedule import Schedule
+from ..kernels.simd import buffer
+from ..kernels.structure import (
+    LATTICE,
+    LOOPY,
+    SCOPE,
+    Factors,
+    classify,
+    count_factors,
+    fold_parallel,
+    number_components,
+    place_factors,
+    unite,
+)
+from .block import Block, Group, Lattices
+from .schedule import Extent, make_schedule
+
+NONE = np.zeros(0, np.int64)
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The array, made read-only: all index arrays are, so that kernels see one type."""
+    array.flags.writeable = False
+    return array
+
+
+class Plan:
+    """Which variables, how many states, which factors over which, which components, which sweep order.
+
+    Attributes: `states` int32 (V,), `offsets` int64 (V + 1,) of the variable states, `component` int32 (V,),
+    `kinds` uint8 (C,) the class of each component, `blocks`, `groups`, `lattices`, `factors` (sorted by component),
+    `same` int64 (F,) the first factor over the same variables (empty where none are parallel), `size` the number
+    of energies, `digest` the structure's hash.
+    """
+
+    def __init__(
+        self,
+        states: np.ndarray,
+        groups: tuple[Group, ...],
+        blocks: tuple[Block, ...],
+        lattices: Lattices,
+        component: np.ndarray | None = None,
+        components: int = 0,
+        digest: bytes = b"",
+    ):
+        self.states = frozen(np.ascontiguousarray(states, np.int32))
+        self.offsets = np.zeros(states.size + 1, np.int64)
+        np.cumsum(states, out=self.offsets[1:])
+        frozen(self.offsets)
+        self.groups = groups
+        self.blocks = blocks
+        self.lattices = lattices
+        self.size = sum(b.tables * b.size for b in blocks)
+        self.digest = digest
+        if component is None:
+            component, components = self._connect()
+        self.component = frozen(component)
+        self.n_components = components
+        if component is not None and lattices.nodes.size and not lattices.component.size:
+            self.lattices = lattices._replace(component=self.component[lattices.var[lattices.ptr[:-1]]].astype(np.int64))
+        self.factors, variables = self._place()
+        self._classify(variables)
+
+    def _connect(self) -> tuple[np.ndarray, int]:
+        parent = np.arange(self.states.size, dtype=np.int32)
+        for block in self.blocks:
+            if len(block.states) > 1 and not block.lattice:
+                unite(block.scopes, parent)
+        ptr, var = self.lattices.ptr, self.lattices.var
+        if var.size > 1:
+            inside = np.ones(var.size - 1, bool)
+            inside[ptr[1:-1] - 1] = False
+            unite(np.stack([var[:-1], var[1:]], 1)[inside].astype(np.int32), parent)
+        component = np.empty(self.states.size, np.int32)
+        return component, int(number_components(parent, component))
+
+    def _place(self) -> tuple[Factors, np.ndarray]:
+        first = np.zeros(self.n_components + 1, np.int64)
+        entries = np.zeros(self.n_components + 1, np.int64)
+        wide = [b for b in self.blocks if b.states]
+        for block in wide:
+            count_factors(block.scopes, self.component, first, entries)
+        np.cumsum(first, out=first)
+        np.cumsum(entries, out=entries)
+        row = np.empty((int(first[-1]) + 1, 3), np.int64)
+        row[-1] = 0, 0, entries[-1]
+        var = np.empty(int(entries[-1]), np.int32)
+        cursor, entry = first[:-1].copy(), entries[:-1].copy()
+        for block in wide:
+            table = NONE if block.table is None else block.table
+            about = (block.start, block.size, block.kind)
+            place_factors(block.scopes, table, about, self.component, cursor, entry, row, var)
+        variables = np.bincount(self.component, minlength=self.n_components).astype(np.int64)
+        return Factors(frozen(first), frozen(row), frozen(var)), variables
+
+    def _classify(self, variables: np.ndarray) -> None:
+        lattice = np.zeros(self.n_components, np.uint8)
+        lattice[self.lattices.component] = 1
+        self.same = frozen(NONE.copy())
+        self.degree = np.zeros(self.states.size, np.int32)
+        self.kinds = np.empty(self.n_components, np.uint8)
+        loopy = classify(self.factors, self.same, variables, lattice, self.degree, self.kinds)
+        if loopy or lattice.any():  # a cycle may be nothing but factors over the same variables
+            suspect = self.kinds >= LATTICE
+            same = np.empty(len(self.factors.row) - 1, np.int64)
+            table = np.full(1 << max(4, int(2 * same.size).bit_length()), -1, np.int64)
+            fold_parallel(self.factors, suspect, table, same)
+            if (same != np.arange(same.size)).any():
+                self.same = frozen(same)
+                self.degree[:] = 0
+                classify(self.factors, self.same, variables, lattice, self.degree, self.kinds)
+        frozen(self.degree)
+        frozen(self.kinds)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plan) and (self is other or (bool(self.digest) and self.digest == other.digest))
+
+    def __repr__(self) -> str:
+        return (
+            f"Plan({self.states.size} variables, {len(self.factors.row) - 1} factors, "
+            f"{self.n_components} components, {self.size} energies)"
+        )
+
+    @property
+    def variable_states(self) -> int:
+        """Entries of a bias: Σ states."""
+        return int(self.offsets[-1])
+
+    @cached_property
+    def _scheduled(self) -> tuple[Schedule, Extent]:
+        return make_schedule(self)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Sweep order of forest and lattice components."""
+        return self._scheduled[0]
+
+    @property
+    def extent(self) -> Extent:
+        """How much work space a sweep needs."""
+        return self._scheduled[1]
+
+    @cached_property
+    def loops(self) -> tuple[Loops, int]:
+        """Message storage of loopy components, and how many message entries there are."""
+        f = self.factors
+        owner = np.repeat(np.arange(self.n_components), np.diff(f.first))
+        listed = np.flatnonzero((self.kinds[owner] == LOOPY) & (np.diff(f.row[:, SCOPE]) > 1))
+        message = np.full(f.var.size, -1, np.int64)
+        ptr = np.zeros(self.states.size + 1, np.int64)
+        total = incident_entries(f, listed, self.states, message, ptr, NONE.copy(), NONE.copy())
+        entry, owns = np.zeros(max(1, ptr[-1]), np.int64), np.zeros(max(1, ptr[-1]), np.int64)
+        incident_entries(f, listed, self.states, message, ptr, entry, owns)
+        var = np.flatnonzero(self.kinds[self.component] == LOOPY)
+        return Loops(*(frozen(a) for a in (var, listed, message, ptr, entry, owns))), int(total)
+
+    @cached_property
+    def _members(self) -> tuple[np.ndarray, np.ndarray]:
+        order = np.argsort(self.component, kind="stable")
+        return np.searchsorted(self.component[order], np.arange(self.n_components + 1)), order
+
+    def variables_of(self, component: int) -> np.ndarray:
+        """int64: the variables of one component, ascending."""
+        ptr, order = self._members
+        return order[ptr[component] : ptr[component + 1]]
+
+    @cached_property
+    def _block_order(self) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
+        return {}
+
+    def block_factors(self, index: int, components: np.ndarray) -> np.ndarray:
+        """int64: the factors of block `index` that lie in `components`, component by component."""
+        if index not in self._block_order:
+            of = self.component[self.blocks[index].scopes[:, 0]]
+            order = None if (of[1:] >= of[:-1]).all() else np.argsort(of, kind="stable")
+            ptr = np.searchsorted(of if order is None else of[order], np.arange(self.n_components + 1))
+            self._block_order[index] = ptr, order
+        ptr, order = self._block_order[index]
+        start, stop = ptr[components], ptr[components + 1]
+        length = stop - start
+        ends = np.cumsum(length)
+        rows = np.arange(ends[-1] if ends.size else 0) + np.repeat(start - ends + length, length)
+        return rows if order is None else order[rows]
+
+    def rows(self, index: int, components: np.ndarray | None) -> np.ndarray | None:
+        """int64 tables of block `index` that `components` read; None stands for all of them."""
+        block = self.blocks[index]
+        if components is None or block.tables == 1 or not block.states:
+            return None
+        chosen = self.block_factors(index, components)
+        return chosen if block.table is None else np.unique(block.table[chosen])
+
+    def components_or_all(self, components: Any) -> np.ndarray:
+        """int64 indices of the components meant: all of them for None."""
+        if components is None:
+            return np.arange(self.n_components)
+        return np.ascontiguousarray(components, np.int64)
+
+    def zeros(self, dtype: Any) -> np.ndarray:
+        """A flat array in the energies' layout."""
+        return buffer(self.size, dtype)
+
+    def clear(self, flat: np.ndarray, components: np.ndarray | None) -> None:
+        """Zero the part of a flat array in the energies' layout that `components` read."""
+        if components is None:
+            flat[:] = 0
+            return
+        for i, block in enumerate(self.blocks):
+            rows = self.rows(i, components)
+            block.view(flat)[slice(None) if rows is None else rows] = 0
+
+    def constant(self, energies: np.ndarray) -> float:
+        """Σ of the factors without variables."""
+        total = 0.0
+        for block in self.blocks:
+            if not block.states:
+                values = np.asarray(block.view(energies), np.float64)
+                total += float(values.sum() if block.table is None else values[block.table].sum())
+        return total
+
+
+def digest(states: np.ndarray, groups: tuple[Group, ...], blocks: tuple[Block, ...], lattices: Lattices) -> bytes:
+    """Hash of a structure; the names of states are presentation and stay out."""
+    h = hashlib.blake2b(digest_size=16)
+    h.update(np.ascontiguousarray(states))
+    h.update(repr(groups).encode())
+    for b in blocks:
+        h.update(repr((b.states, b.shape, b.kind, b.scopes.shape, b.tables, b.table is None, b.lattice)).encode())
+        h.update(np.ascontiguousarray(b.scopes))
+        if b.table is not None:
+            h.update(b.table)
+    for array in lattices[:5]:
+        h.update(np.ascontiguousarray(array))
+    return h.digest()

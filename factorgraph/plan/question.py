@@ -1,0 +1,238 @@
+"""Questions: a bias over variable states, a restriction of lattices, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import FactorGraphError
+from ..kernels.simd import buffer
+from .block import Group
+from .restrict import Acceptor, Restriction, restrict
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a plan and its energies.
+
+    bias: flat over the variable states of `restriction.plan` (or of the plan itself), None for zero.
+    """
+
+    bias: np.ndarray | None = None
+    restriction: Restriction | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known: allowed states (bool over variable states, None: all) and the strings of some lattices."""
+
+    plan: Plan
+    allowed: np.ndarray | None = None
+    strings: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def restriction(self) -> Restriction | None:
+        """The derived plan in which the lattices spell their strings."""
+        if not self.strings:
+            return None
+        lat = self.plan.lattices
+        acceptors = {}
+        for i, string in self.strings.items():
+            arcs = lat.var[lat.ptr[i] : lat.ptr[i + 1]]
+            acceptors[i] = Acceptor.spelling(string, int(self.plan.states[arcs].max()))
+        return restrict(self.plan, acceptors)
+
+    def question(self, dtype: Any) -> Question:
+        """+inf on every state that is not allowed; strings as a restriction."""
+        bias = None
+        if self.allowed is not None:
+            bias = buffer(self.plan.variable_states, dtype)
+            bias[~self.allowed] = np.inf
+        if self.restriction is not None:
+            bias = self.restriction.bias(bias)
+        return Question(bias, self.restriction)
+
+
+def find_group(plan: Plan, key: Any, where: str) -> Group:
+    """The group of a name, or of (example, name); where several examples share a name, that is asked for."""
+    if isinstance(key, tuple):
+        matches = [g for g in plan.groups if (g.example, g.name) == key]
+    else:
+        matches = [g for g in plan.groups if g.name == key]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise FactorGraphError(
+            f"{where}: {key!r} is declared by {len(matches)} examples; expected (example, name), e.g. (0, {key!r})"
+        )
+    names = sorted({g.name for g in plan.groups})
+    shown = ", ".join(map(repr, names[:8])) + (", …" if len(names) > 8 else "")
+    raise FactorGraphError(f"{where}: unknown name {key!r}; expected one of {shown or 'nothing (no variables)'}")
+
+
+def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "evidence") -> Evidence:
+    """Check user evidence: ints (−1 or None: unobserved), bool masks over states, strings for lattices.
+
+    Errors: FactorGraphError for unknown names, latents, wrong shapes, states out of range, masks that allow nothing.
+    """
+    if not evidence:
+        return Evidence(plan)
+    allowed = None
+    strings: dict[int, np.ndarray] = {}
+    for key, value in evidence.items():
+        group = find_group(plan, key, where)
+        here = f"{where}[{group.name!r}]"
+        if group.latent:
+            raise FactorGraphError(f"{here}: latent variables are never observed; got {value!r}. Declare it without latent=True")
+        if value is None:
+            continue
+        if group.lattice >= 0:
+            strings[group.lattice] = read_string(plan, group, value, here)
+            continue
+        if allowed is None:
+            allowed = np.ones(plan.variable_states, bool)
+        span = slice(plan.offsets[group.start], plan.offsets[group.start + group.count])
+        states = plan.states[group.start : group.start + group.count]
+        array = np.asarray(value)
+        if array.dtype == bool:
+            mask = _read_mask(array, group, states, here)
+        else:
+            labels = read_labels(array, group, states, here)
+            owner = np.repeat(labels, states)
+            state = np.arange(owner.size) - np.repeat(np.cumsum(states) - states, states)
+            mask = (owner < 0) | (owner == state)
+        allowed[span] &= mask
+    return Evidence(plan, allowed, strings)
+
+
+def _read_mask(array: np.ndarray, group: Group, states: np.ndarray, here: str) -> np.ndarray:
+    widest = int(states.max(initial=0))
+    if array.shape not in {(widest,), (*group.shape, widest)}:
+        raise FactorGraphError(
+            f"{here}: expected a mask of allowed states of shape {(*group.shape, widest)} or {(widest,)}; got {array.shape}"
+        )
+    full = np.broadcast_to(array, (*group.shape, widest)).reshape(group.count, widest)
+    mask = full & (np.arange(widest) < states[:, None])
+    if group.count and not mask.any(1).all():
+        at = np.unravel_index(int(np.argmin(mask.any(1))), group.shape) if group.shape else ()
+        raise FactorGraphError(
+            f"{here}: contradictory evidence, the mask allows no state{_at(at)}. Allow at least one, or leave it out"
+        )
+    return np.asarray(mask[np.arange(widest) < states[:, None]])
+
+
+def _at(index: Sequence[Any]) -> str:
+    return f" at index ({', '.join(str(int(i)) for i in index)})" if len(index) else ""
+
+
+def read_labels(array: np.ndarray, group: Group, states: np.ndarray, here: str) -> np.ndarray:
+    """int64 (count,) labels of a group, −1 unobserved."""
+    if array.dtype == object:
+        array = np.array([-1 if x is None else x for x in array.ravel()]).reshape(array.shape)
+    if array.shape != group.shape:
+        raise FactorGraphError(f"{here}: expected labels of shape {group.shape}; got shape {array.shape}")
+    if array.dtype.kind not in "iu" and array.size:
+        raise FactorGraphError(f"{here}: expected ints (states) or bools (allowed states); got dtype {array.dtype}")
+    labels = array.astype(np.int64).ravel()
+    wrong = np.flatnonzero((labels < -1) | (labels >= states))
+    if wrong.size:
+        at = np.unravel_index(wrong[0], group.shape) if group.shape else ()
+        raise FactorGraphError(
+            f"{here}: expected states 0 … {int(states[wrong[0]]) - 1} (−1: unobserved){_at(at)}; got {labels[wrong[0]]}"
+        )
+    return labels
+
+
+def read_string(plan: Plan, group: Group, value: Any, here: str) -> np.ndarray:
+    """int64 (length,) the string that a lattice shall spell."""
+    states = int(plan.states[group.start : group.start + group.count].max(initial=0))
+    array = np.asarray(value)
+    if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+        raise FactorGraphError(f"{here}: expected a string, a sequence of ints; got {value!r}")
+    wrong = np.flatnonzero((array < 0) | (array >= states))
+    if wrong.size:
+        raise FactorGraphError(
+            f"{here}: expected states 0 … {states - 1} at place {wrong[0]} of the string; got {array[wrong[0]]}"
+        )
+    return array.astype(np.int64)
+
+
+class Answers:
+    """Correct answers of a plan, prepared once and reused by losses at every step.
+
+    labels int32 (V,), −1 where nothing is known (latent variables, arcs); `strings` of the lattices by index.
+    """
+
+    def __init__(self, plan: Plan, labels: np.ndarray, strings: Mapping[int, np.ndarray]):
+        self.plan = plan
+        self.labels = labels
+        self.strings = dict(strings)
+        self._memory: dict[Any, Any] = {}
+
+    @cached_property
+    def complete(self) -> np.ndarray:
+        """bool (C,): components whose labelling is fully known, so that completing them needs no inference."""
+        unknown = np.bincount(self.plan.component[self.labels < 0], minlength=self.plan.n_components)
+        out = unknown == 0
+        out[self.plan.lattices.component] = False
+        return out
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The answers as evidence."""
+        plan = self.plan
+        if (self.labels < 0).all():
+            return Evidence(plan, None, self.strings)
+        owner = np.repeat(self.labels, plan.states)
+        state = np.arange(owner.size) - np.repeat(plan.offsets[:-1], plan.states)
+        return Evidence(plan, (owner < 0) | (owner == state), self.strings)
+
+    def clamped(self, dtype: Any) -> Any:
+        """The question that completes the latent part of the correct answer."""
+        return self.remember(("clamped", np.dtype(dtype)), lambda: self.evidence.question(dtype))
+
+    def remember(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once per key: questions and work space that losses ask for at every step."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        return self._memory[key]
+
+    @cached_property
+    def reachable(self) -> np.ndarray:
+        """bool (C,): False where no path of a lattice spells its string."""
+        out = np.ones(self.plan.n_components, bool)
+        restriction = self.evidence.restriction
+        if restriction is not None:
+            lattices = restriction.plan.lattices
+            out[lattices.component] = np.diff(lattices.ptr) > 0
+        return out
+
+
+def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers) -> Answers:
+    """Answers from {name: labels} (or {(example, name): labels}); strings for lattices."""
+    if isinstance(answers, Answers):
+        return answers
+    labels = np.full(plan.states.size, -1, np.int32)
+    strings: dict[int, np.ndarray] = {}
+    groups = {(g.example, g.name): g for g in plan.groups}
+    for key, value in answers.items():
+        group = groups.get(key) if isinstance(key, tuple) else None
+        group = group or find_group(plan, key, "answers")
+        here = f"answers[{group.name!r}]"
+        if group.latent:
+            raise FactorGraphError(f"{here}: latent variables have no answer; leave it out")
+        if value is None:
+            continue
+        if group.lattice >= 0:
+            strings[group.lattice] = read_string(plan, group, value, here)
+        else:
+            span = slice(group.start, group.start + group.count)
+            labels[span] = read_labels(np.asarray(value), group, plan.states[span], here)
+    return Answers(plan, labels, strings)

@@ -1,0 +1,176 @@
+"""Sweep orders of forest and lattice components, made once per plan by kernels/schedule.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..kernels import messages
+from ..kernels.schedule import (
+    CHILD,
+    CHILDREN,
+    DOWN,
+    EDGE,
+    END,
+    FIRST,
+    FOLDS,
+    FORM,
+    NODES,
+    PARENT,
+    START,
+    STATES,
+    TABLE,
+    UP,
+    VAR,
+    Schedule,
+    incidence,
+    place_general,
+    place_slots,
+    place_steps,
+    place_unaries,
+    sweep_forests,
+    sweep_lattices,
+)
+from ..kernels.structure import KIND, LATTICE, LOOPY, SCOPE
+from ..kernels.tables import POTTS
+
+if TYPE_CHECKING:
+    from .plan import Plan
+
+#: Dense pairwise blocks of at most this many shared tables get padded copies both ways round.
+MOST_COPIES = 256
+
+
+class Extent(NamedTuple):
+    """Sizes of the work space of a sweep."""
+
+    belief: int  # padded belief entries of the widest component
+    table: int  # configurations of the largest scope
+    arity: int
+    nodes: int  # of the largest lattice
+    copies: tuple[tuple[int, int], ...]  # (block, start in the copies buffer) of shared tables
+    copied: int  # entries of the copies buffer
+    general: bool  # whether any edge has form GENERAL
+
+
+def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
+    """Positions, edges and their forms for all components that are not loopy."""
+    factors, kinds = plan.factors, plan.kinds
+    swept = kinds != LOOPY
+    arity = np.diff(factors.row[:, SCOPE])
+    owner = np.repeat(np.arange(plan.n_components), np.diff(factors.first))
+    distinct = (arity > 1) & swept[owner]
+    if plan.same.size:
+        distinct &= plan.same == np.arange(plan.same.size)
+    sizes = np.bincount(plan.component, minlength=plan.n_components)
+
+    component = np.zeros((plan.n_components + 1, 3), np.int64)
+    np.cumsum(np.where(swept, sizes, 0), out=component[1:, FIRST])
+    np.cumsum(np.bincount(owner[distinct], minlength=plan.n_components), out=component[1:, EDGE])
+    component[plan.lattices.component, NODES] = plan.lattices.nodes
+    positions, edges = int(component[-1, FIRST]), int(component[-1, EDGE])
+    schedule = Schedule(
+        component,
+        np.zeros((positions + 1, 7), np.int64),
+        np.zeros((edges + 1, 10), np.int64),
+        np.zeros(int(np.count_nonzero((arity == 1) & swept[owner])), np.int64),
+        np.zeros(0, np.int64),
+    )
+    place = np.full(plan.states.size, -1, np.int64)
+    edge = np.zeros(edges, np.int64)
+    if (kinds < LATTICE).any():
+        ptr = np.zeros(plan.states.size + 1, np.int64)
+        np.cumsum(np.where(swept[plan.component], plan.degree, 0), out=ptr[1:])
+        incident = np.empty(int(ptr[-1]), np.int64)
+        incidence(factors, plan.same, swept, ptr, incident)
+        sweep_forests(factors, kinds, _roots(plan), ptr, incident, schedule, place, edge)
+    if plan.lattices.nodes.size:
+        _sweep_lattices(plan, schedule, place, edge)
+    belief = int(place_slots(schedule, plan.states, plan.offsets, 16))
+    place_unaries(factors, place, schedule)
+    place_steps(factors, schedule, edge)
+    schedule, copies, copied, general = _shape_edges(plan, schedule, place, edge)
+    for array in schedule:
+        array.flags.writeable = False
+    table = max((int(np.prod(b.states)) for b in plan.blocks), default=1)
+    nodes = int(plan.lattices.nodes.max(initial=1))
+    return schedule, Extent(belief, table, int(arity.max(initial=1)), nodes, copies, copied, general)
+
+
+def _roots(plan: Plan) -> np.ndarray:
+    """int64 (C,): the last variable of degree ≤ 1, so that a chain is swept in the order of declaration."""
+    roots = np.zeros(plan.n_components, np.int64)
+    roots[plan.component] = np.arange(plan.states.size)
+    leaves = np.flatnonzero(plan.degree <= 1)
+    roots[plan.component[leaves]] = leaves
+    return roots
+
+
+def _sweep_lattices(plan: Plan, schedule: Schedule, place: np.ndarray, edge: np.ndarray) -> None:
+    """Positions of arcs, sorted by (component, start, end), and the edges between consecutive ones."""
+    lattices = plan.lattices
+    owner = np.repeat(lattices.component, np.diff(lattices.ptr))
+    order = np.lexsort((lattices.end, lattices.start, owner))
+    sweep_lattices(plan.factors, plan.same, plan.kinds, lattices.var[order], schedule, place, edge)
+    schedule.position[place[lattices.var], START] = lattices.start
+    schedule.position[place[lattices.var], END] = lattices.end
+
+
+def _shape_edges(
+    plan: Plan, schedule: Schedule, place: np.ndarray, edge: np.ndarray
+) -> tuple[Schedule, tuple[tuple[int, int], ...], int, bool]:
+    """FORM of every edge, room for padded copies of shared tables, and the index of general edges."""
+    factors, edges = plan.factors, schedule.edge[: edge.size]
+    edges[:, FOLDS] = 1
+    if plan.same.size:
+        edge_of = np.full(factors.row.shape[0], -1, np.int64)
+        edge_of[edge] = np.arange(edge.size)
+        folded = np.flatnonzero(plan.same != np.arange(plan.same.size))
+        owner = edge_of[plan.same[folded]]
+        np.add.at(edges[:, FOLDS], owner[owner >= 0], 1)
+    plain = (edges[:, CHILDREN] == 1) & (edges[:, FOLDS] == 1)
+    parent = schedule.position[edges[:, PARENT]]
+    parent_first = parent[:, VAR] == factors.var[factors.row[edge, SCOPE]]
+    form = np.where(parent_first, messages.COLUMNS, messages.ROWS)
+    form[factors.row[edge, KIND] == POTTS] = messages.POTTS
+    form[~plain] = messages.GENERAL
+    edges[:, FORM] = form
+    starts = np.array([b.start for b in plan.blocks], np.int64)
+    copies, copied = [], 0
+    for index, block in enumerate(plan.blocks):
+        if block.table is None or block.tables > MOST_COPIES or block.lattice or len(block.shape) != 2:
+            continue
+        rows, columns = block.states
+        across, down = -(-columns // 16) * 16, -(-rows // 16) * 16
+        inside = (edges[:, TABLE] >= block.start) & (edges[:, TABLE] < block.start + block.tables * block.size)
+        chosen = np.flatnonzero(inside & ((form == messages.ROWS) | (form == messages.COLUMNS)))
+        table = (edges[chosen, TABLE] - starts[index]) // block.size
+        as_is = copied + table * (rows * across + columns * down)
+        turned = as_is + rows * across
+        edges[chosen, UP] = np.where(parent_first[chosen], turned, as_is)
+        edges[chosen, DOWN] = np.where(parent_first[chosen], as_is, turned)
+        edges[chosen, FORM] = messages.SHARED
+        copies.append((index, copied))
+        copied += block.tables * (rows * across + columns * down)
+    general = np.flatnonzero(form == messages.GENERAL)
+    if general.size:
+        sizes = parent[general, STATES].copy()
+        for k in range(int(edges[general, CHILDREN].max())):
+            more = edges[general, CHILDREN] > k
+            sizes[more] *= schedule.position[edges[general[more], CHILD] + k, STATES]
+        edges[general, UP] = copied + np.cumsum(sizes) - sizes
+        copied += int(sizes.sum())
+        schedule = schedule._replace(index=np.empty(int((sizes * edges[general, FOLDS]).sum()), np.int64))
+        place_general(factors, place, schedule, general, edge, _chains(plan), schedule.index)
+    return schedule, tuple(copies), copied, bool(general.size)
+
+
+def _chains(plan: Plan) -> np.ndarray:
+    """int64 (F,): the next factor over the same variables, −1 after the last."""
+    out = np.full(plan.factors.row.shape[0], -1, np.int64)
+    if plan.same.size:
+        order = np.argsort(plan.same, kind="stable")
+        linked = plan.same[order[1:]] == plan.same[order[:-1]]
+        out[order[:-1][linked]] = order[1:][linked]
+    return out

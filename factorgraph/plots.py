@@ -1,0 +1,167 @@
+"""Pictures for people. Needs matplotlib: pip install "factorgraph-ebm[plot]"."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from factorgraph.errors import FactorGraphError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Two colours that differ for every kind of colour vision; a mark and a word say the same again.
+RIGHT, WRONG = "#00795a", "#c44e00"
+CUT, TEXT, FRAME = "#0072b2", "#222222", "#d0d0d0"
+#: Ink that would be drawn black: full ink is dark grey, so that cuts stand out.
+DARKEST = 1.15
+# All lengths are in pixels of the picture.
+WIDTH, DPI = 1200, 100
+MARGIN, GUTTER, TITLE = 24, 40, 48
+#: Left of each image: the truth, a word and its symbols. Below it: the reading. Then a gap.
+WORD, SYMBOL, READING, GAP = 62, 11, 28, 18
+#: Symbols of a truth that are printed at most.
+LONGEST = 24
+#: At most this many pixels of the picture per pixel of an image, each way; a whole number unless the image is huge.
+ZOOM = 12
+
+
+def draw_lines(
+    path: str | os.PathLike[str],
+    images: Sequence[ArrayLike],
+    cuts: Sequence[ArrayLike],
+    readings: Sequence[Sequence[Any]],
+    truths: Sequence[Sequence[Any]],
+    title: str | None = None,
+) -> None:
+    """Draw lines of writing with the chosen cuts, the reading and the truth: a PNG 1200 pixels wide.
+
+    images:   each (rows, W), ink from 0 (paper) to 1.
+    cuts:     for each line the L+1 columns that bound its L segments, increasing within 0..W; empty where L = 0.
+    readings: for each line the L symbols read, printed under their segments; empty where nothing could be read.
+    truths:   for each line the symbols written. A line is right when its reading equals its truth.
+    The file is replaced in one step, so nobody ever sees half a picture.
+    Raises FactorGraphError when the arguments do not fit together or matplotlib is not installed.
+    """
+    pictures = [np.asarray(image, np.float32) for image in images]
+    bounds = [np.asarray(c) for c in cuts]
+    _check(pictures, bounds, readings, truths)
+    columns = min(2, len(pictures))
+    room = (WIDTH - 2 * MARGIN - (columns - 1) * GUTTER) // columns
+    aside = WORD + SYMBOL * max(len(_text(truth)) for truth in truths)
+    zoom = min(ZOOM, (room - aside) / max(picture.shape[1] for picture in pictures))
+    zoom = zoom if zoom < 1 else int(zoom)
+    cell = int(zoom * max(picture.shape[0] for picture in pictures)) + READING + GAP
+    top = MARGIN if title is None else MARGIN + TITLE
+    figure, axes = _canvas(top + cell * -(-len(pictures) // columns) - GAP + MARGIN)
+    if title is not None:
+        _write(axes, MARGIN, MARGIN, title, fontsize=17, weight="bold", va="top")
+    for k, line in enumerate(zip(pictures, bounds, readings, truths, strict=True)):
+        x, y = MARGIN + k % columns * (room + GUTTER), top + k // columns * cell
+        _draw_line(axes, (x, y, x + aside), zoom, *line)
+    axes.set(xlim=(0, WIDTH), ylim=(figure.get_figheight() * DPI, 0))
+    _save(figure, Path(path))
+
+
+def _draw_line(
+    axes: Axes,
+    corner: tuple[float, float, float],
+    zoom: float,
+    image: NDArray[np.float32],
+    cuts: NDArray[Any],
+    reading: Sequence[Any],
+    truth: Sequence[Any],
+) -> None:
+    """One line: verdict and truth from x, the image from `left`, both from y downwards."""
+    x, y, left = corner
+    right, bottom = left + zoom * image.shape[1], y + zoom * image.shape[0]
+    correct = list(reading) == list(truth)
+    colour = RIGHT if correct else WRONG
+    middle = (y + bottom) / 2
+    _write(axes, x, middle - 2, "✓ right" if correct else "✗ wrong", color=colour, fontsize=14, weight="bold")
+    _write(axes, x, middle + 6, "truth " + _text(truth), fontsize=12, va="top")
+    extent = (left, right, bottom, y)
+    axes.imshow(image, cmap="gray_r", vmin=0, vmax=DARKEST, interpolation="nearest", extent=extent, aspect="auto")
+    axes.plot([left, right, right, left, left], [y, y, bottom, bottom, y], color=FRAME, linewidth=0.8)
+    at = left + zoom * cuts
+    if len(at):
+        axes.vlines(at, y - 4, bottom + 4, color=CUT, linewidth=1.6)
+    under: dict[str, Any] = {"color": colour, "fontsize": 15, "weight": "bold", "ha": "center", "va": "top"}
+    for symbol, centre in zip(reading, (at[:-1] + at[1:]) / 2, strict=True):
+        _write(axes, centre, bottom + 5, str(symbol), **under)
+
+
+def _check(
+    images: list[NDArray[np.float32]],
+    cuts: list[NDArray[Any]],
+    readings: Sequence[Sequence[Any]],
+    truths: Sequence[Sequence[Any]],
+) -> None:
+    counts = (len(images), len(cuts), len(readings), len(truths))
+    if counts[0] == 0 or len(set(counts)) > 1:
+        raise FactorGraphError(
+            "draw_lines: expected as many cuts, readings and truths as images, and at least one; got "
+            f"{counts[0]} images, {counts[1]} cuts, {counts[2]} readings, {counts[3]} truths. "
+            "Pass one of each per line."
+        )
+    for i, (image, columns, reading) in enumerate(zip(images, cuts, readings, strict=True)):
+        if image.ndim != 2 or image.size == 0:
+            raise FactorGraphError(
+                f"draw_lines: expected image {i} of shape (rows, W); got {image.shape}. Drop colour channels."
+            )
+        count = len(reading) + 1 if len(reading) else 0
+        valid = columns.shape == (count,) and (np.diff(columns) > 0).all()
+        if not valid or (count and not (columns[0] >= 0 and columns[-1] <= image.shape[1])):
+            raise FactorGraphError(
+                f"draw_lines: expected for line {i} the {count} increasing columns within 0..{image.shape[1]} that "
+                f"bound its {len(reading)} segments; got {columns.tolist()}. Include both ends."
+            )
+
+
+def _canvas(height: int) -> tuple[Figure, Axes]:
+    """A white figure with one invisible pair of axes over all of it."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise FactorGraphError(
+            f"draw_lines: expected matplotlib to be installed; got {error}. "
+            'Install it by: pip install "factorgraph-ebm[plot]"'
+        ) from error
+    figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    defaults: dict[str, Any] = {"family": "DejaVu Sans", "color": TEXT, "va": "bottom", "parse_math": False}
+    axes.text(x, y, text, **defaults | style)
+
+
+def _text(symbols: Sequence[Any]) -> str:
+    text = "".join(map(str, symbols))
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if not path.parent.is_dir():
+        raise FactorGraphError(
+            f"draw_lines: expected the folder {path.parent} to exist; got none. Create it or choose another path."
+        )
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            FigureCanvasAgg(figure).print_figure(file, format="png", dpi=DPI)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""The generator of digit lines is pinned: what is measured on them stays comparable."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from factorgraph.datasets import DigitLines, digit_lines
+from factorgraph.errors import FactorGraphError
+
+CHECKSUM = "06d318d6afff3575ae0bd50cebad7eaa0b5c303bf6304024a59ef5e8d50c5562"
+
+
+@pytest.fixture(scope="module")
+def lines() -> DigitLines:
+    return digit_lines()
+
+
+def test_lines_of_seed_0_are_pinned(lines: DigitLines) -> None:
+    digest = hashlib.sha256()
+    for line in lines.train + lines.test:
+        digest.update(line.image.astype("<f4").tobytes())
+        digest.update(line.digits.astype("<i8").tobytes())
+    assert (len(lines.train), len(lines.test)) == (5000, 1000)
+    assert digest.hexdigest() == CHECKSUM
+
+
+def test_no_digit_image_is_in_both_halves(lines: DigitLines) -> None:
+    train, test = lines.train_digits, lines.test_digits
+    assert (len(train.labels), len(test.labels)) == (1200, 597)
+    assert set(train.source.tolist()).isdisjoint(test.source.tolist())
+    assert sorted([*train.source, *test.source]) == list(range(1797))
+    assert not np.array_equal(train.source, np.sort(train.source))
+
+
+def test_every_line_is_the_maximum_of_its_digits(lines: DigitLines) -> None:
+    for half, digits in ((lines.train[:300], lines.train_digits), (lines.test[:300], lines.test_digits)):
+        crops: dict[int, list[np.ndarray]] = {digit: [] for digit in range(10)}
+        for picture, label in zip(digits.images, digits.labels, strict=True):
+            inked = np.flatnonzero(picture.max(axis=0) > 0.12)
+            crops[int(label)].append(picture[:, inked[0] : inked[-1] + 1])
+        for line in half:
+            assert line.image.dtype == np.float32 and line.digits.dtype == line.spans.dtype == np.int64
+            assert 3 <= len(line.digits) <= 6 and line.spans.shape == (len(line.digits), 2)
+            assert set(line.spans[1:, 0] - line.spans[:-1, 1]) <= {-1, 0, 1}
+            assert line.spans[0, 0] == 1 and line.spans[-1, 1] == line.image.shape[1] - 1
+            assert not line.image[:, [0, -1]].any() and 0 <= line.image.min() <= line.image.max() <= 1
+            for digit, (start, end) in zip(line.digits, line.spans, strict=True):
+                # A neighbour may have darkened one column at each side, never lightened it.
+                inner = slice(1, end - start - 1)
+                here = line.image[:, start:end]
+                assert any(
+                    c.shape == here.shape and (c <= here).all() and np.array_equal(c[:, inner], here[:, inner])
+                    for c in crops[int(digit)]
+                )
+
+
+def test_one_seed_drives_everything_and_more_lines_begin_with_fewer(lines: DigitLines) -> None:
+    few, other = digit_lines(train=20, test=10), digit_lines(train=20, test=10, seed=1)
+    for half in ("train", "test"):
+        for a, b in zip(getattr(few, half), getattr(lines, half), strict=False):
+            assert np.array_equal(a.image, b.image) and np.array_equal(a.digits, b.digits)
+    assert not np.array_equal(other.train_digits.source, few.train_digits.source)
+    assert [a.digits.tolist() for a in other.train] != [a.digits.tolist() for a in few.train]
+    assert digit_lines(train=0, test=0).train == []
+
+
+@pytest.mark.parametrize("arguments", [{"train": -1}, {"test": 2.5}, {"seed": -3}, {"seed": None}])
+def test_bad_numbers_are_refused(arguments: dict[str, object]) -> None:
+    (name,) = arguments
+    with pytest.raises(FactorGraphError, match=f"digit_lines: expected {name} to be a non-negative integer; got"):
+        digit_lines(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,188 @@
+"""Losses on random forests and lattices: values against enumeration, gradients against central differences.
+
+Energies are continuous, so that minima are unique and losses of the min kind are differentiable where we stand.
+A gradient has the layout of the energies: entry i is the derivative with respect to energies[i].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+from oracle import INF, Spec
+from strategies import Case, ContinuousChoices, explained, random_case
+
+import factorgraph as fg
+
+Answer = tuple[list[int], list[tuple[int, ...]]]  # labels of all variables (latent ones count for nothing), strings
+
+
+def perceptron(spec: Spec, labels: list[int], strings: list[tuple[int, ...]]) -> float:
+    return oracle.perceptron(spec, labels, strings)
+
+
+def margin(spec: Spec, labels: list[int], strings: list[tuple[int, ...]]) -> float:
+    return oracle.margin(spec, labels)
+
+
+def nll(spec: Spec, labels: list[int], strings: list[tuple[int, ...]]) -> float:
+    return oracle.nll(spec, labels, strings)
+
+
+LOSSES = {
+    "Perceptron": (lambda: fg.losses.Perceptron(), perceptron),
+    "Margin": (lambda: fg.losses.Margin(), margin),
+    "NLL": (lambda: fg.losses.NLL(), nll),
+}
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+def random_answer(case: Case, choices: ContinuousChoices) -> Answer | None:
+    """A reachable answer, or None where a few tries find none."""
+    spec = case.spec
+    for _ in range(20):
+        labels = [choices.integer(0, states - 1) for states in spec.states]
+        strings = []
+        for lattice in spec.lattices:
+            spelled = sorted(string for string, energy in lattice.strings().items() if energy < INF)
+            if not spelled:
+                return None
+            strings.append(spelled[choices.integer(0, len(spelled) - 1)])
+        if oracle.correct(spec, labels, strings) < INF:
+            return labels, strings
+    return None
+
+
+def given_answers(case: Case, answer: Answer) -> dict[str, Any]:
+    labels, strings = answer
+    answers = {
+        name: value
+        for name, value in case.named(labels).items()
+        if not case.spec.latent[case.arrays[name].numbers.flat[0]]
+    }
+    return answers | {name: list(string) for name, string in zip(case.lattices, strings, strict=True)}
+
+
+def trials(name: str, count: int, first: int = 0) -> Any:
+    """(case, answer) pairs; the Hamming margin is for variables, not for lattices."""
+    found, seed = 0, first
+    while found < count:
+        choices = ContinuousChoices(seed)
+        case = random_case(choices, lattices=name != "Margin", dtype=np.float64)
+        answer = random_answer(case, choices)
+        if answer is not None:
+            found += 1
+            yield case, answer
+        seed += 1
+
+
+def differences(loss: Any, plan: Any, energies: np.ndarray, answers: Any, step: float = 1e-5) -> np.ndarray:
+    """Central differences of the value along every finite energy; 0 along the infinite ones."""
+    result = np.zeros(energies.size)
+    for i in np.flatnonzero(np.isfinite(energies)):
+        values = []
+        for sign in (1, -1):
+            moved = energies.copy()
+            moved[i] += sign * step
+            values.append(loss(plan, moved, answers)[0])
+        result[i] = (values[0] - values[1]) / (2 * step)
+    return result
+
+
+@every_loss
+def test_values_against_enumeration(name: str) -> None:
+    make, expected = LOSSES[name]
+    for case, answer in trials(name, 150):
+        answers = given_answers(case, answer)
+        with explained(case, answers=answers):
+            value, gradient = make()(case.graph.compile(), case.graph.energies(), answers)
+            assert isinstance(value, float)
+            assert value == pytest.approx(expected(case.spec, *answer), rel=1e-9, abs=1e-9)
+            assert value >= -1e-9
+            assert np.isfinite(gradient).all()
+
+
+@every_loss
+def test_gradients_against_central_differences(name: str) -> None:
+    make, _ = LOSSES[name]
+    loss = make()
+    for case, answer in trials(name, 40, first=5000):
+        answers = given_answers(case, answer)
+        with explained(case, answers=answers):
+            plan, energies = case.graph.compile(), np.array(case.graph.energies())
+            assert energies.dtype == np.float64 and energies.ndim == 1
+            _, gradient = loss(plan, energies, answers)
+            assert gradient.shape == energies.shape
+            np.testing.assert_allclose(gradient, differences(loss, plan, energies, answers), atol=1e-7)
+
+
+@every_loss
+def test_gradient_times_energies_is_the_value_for_losses_without_a_margin(name: str) -> None:
+    """Perceptron: linear in the energies where we stand. All: a constant added to every labelling changes nothing."""
+    make, _ = LOSSES[name]
+    for case, answer in trials(name, 40, first=9000):
+        answers = given_answers(case, answer)
+        with explained(case, answers=answers):
+            plan, energies = case.graph.compile(), np.array(case.graph.energies())
+            value, gradient = make()(plan, energies, answers)
+            if name == "Perceptron":
+                finite = np.isfinite(energies)
+                assert value == pytest.approx(gradient[finite] @ energies[finite], abs=1e-9)
+            case.graph.add(fg.Table(np.array(3.5)))  # c(X)
+            shifted, _ = make()(case.graph.compile(), case.graph.energies(), answers)
+            assert shifted == pytest.approx(value, abs=1e-12 * max(1, abs(value)) + 1e-12)
+
+
+@every_loss
+def test_components_sum_to_the_whole(name: str) -> None:
+    make, _ = LOSSES[name]
+    for case, answer in trials(name, 20, first=13000):
+        answers = given_answers(case, answer)
+        with explained(case, answers=answers):
+            plan, energies = case.graph.compile(), case.graph.energies()
+            value, gradient = make()(plan, energies, answers)
+            count = len(case.spec.components()) + len(case.lattices)
+            parts = [make()(plan, energies, answers, components=np.array([c])) for c in range(count)]
+            assert sum(part[0] for part in parts) == pytest.approx(value, abs=1e-9)
+            np.testing.assert_allclose(sum(part[1] for part in parts), gradient, atol=1e-12)
+
+
+def flat(states: int) -> tuple[Any, Any]:
+    g = fg.FactorGraph()
+    y = g.variables("y", shape=(3,), states=states)
+    g.add(fg.Table(np.zeros(states)), y)
+    return g, {"y": [0, 1, 2]}
+
+
+@pytest.mark.parametrize("name, expected", [("Perceptron", 0.0), ("Margin", 3.0), ("NLL", 3 * np.log(4))])
+def test_values_where_all_energies_are_equal(name: str, expected: float) -> None:
+    """The certificates of METHODS.md section 2: the perceptron collapses, margin and likelihood do not."""
+    g, answers = flat(4)
+    value, _ = LOSSES[name][0]()(g.compile(), g.energies(), answers)
+    assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_margin_loss_is_positive_where_the_answer_wins_by_less_than_the_margin() -> None:
+    for gap, expected in [(0.25, 0.75), (0.999, 0.001), (1.5, 0.0), (-2.0, 3.0)]:
+        g = fg.FactorGraph()
+        y = g.variables("y", states=3)
+        g.add(fg.Table(np.array([0.0, gap, 9.0])), y)
+        value, gradient = fg.losses.Margin()(g.compile(), g.energies(), {"y": 0})
+        assert value == pytest.approx(expected, abs=1e-12)
+        finite = gradient[gradient != 0].tolist()
+        assert finite == ([1.0, -1.0] if expected else [])
+
+
+def test_latent_variables_are_summed_by_the_likelihood_and_minimised_by_the_perceptron() -> None:
+    table = np.array([[0.0, 9.0, 9.0], [0.5, 0.5, 0.5]])
+    g = fg.FactorGraph()
+    y, z = g.variables("y", states=2), g.variables("z", states=3, latent=True)
+    g.add(fg.Table(table), y, z)
+    free = -np.log(np.exp(-table).sum(axis=1))
+    for label in range(2):
+        value, _ = fg.losses.NLL()(g.compile(), g.energies(), {"y": label})
+        assert value == pytest.approx(free[label] + np.log(np.exp(-table).sum()), abs=1e-12)
+        value, _ = fg.losses.Perceptron()(g.compile(), g.energies(), {"y": label})
+        assert value == table[label].min() - table.min()

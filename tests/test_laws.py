@@ -1,0 +1,433 @@
+"""The laws of inference on random graphs against enumeration: 2,000 graphs here, 20,000 under `-m check`.
+
+Tables hold small integers, so that energies are exact in float32 and float64 and ties are common.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle import INF
+from strategies import Case, RandomChoices, cases, cases_with_evidence, explained, random_case, random_evidence
+
+import factorgraph as fg
+
+CHUNK = 100
+FEW = range(20)  # × CHUNK graphs in `make test`
+MANY = range(20, 200)  # … and the rest of the 20,000 in `make check`
+
+chunks = pytest.mark.parametrize("chunk", [*FEW, *(pytest.param(chunk, marks=pytest.mark.check) for chunk in MANY)])
+
+
+def graphs(chunk: int, forest: bool = True, every: int = 1) -> Iterator[tuple[Case, RandomChoices]]:
+    """CHUNK / every cases, each with the choices that may go on from it."""
+    for i in range(0, CHUNK, every):
+        choices = RandomChoices(1000 * chunk + i)
+        yield random_case(choices, forest), choices
+
+
+# Reading a Solution
+
+
+def status(value: Any) -> str:
+    """OPTIMAL, BOUNDED, APPROXIMATE or INFEASIBLE."""
+    return fg.Status(value).name
+
+
+def check_labels(case: Case, solution: Any, allowed: Any = None, strings: Any = ()) -> float:
+    """Labels are states, obey the evidence, spell the strings; their energy by the oracle."""
+    labels = case.flat(solution.labels)
+    assert all(0 <= label < states for label, states in zip(labels, case.spec.states, strict=True)), labels
+    assert allowed is None or all(mask[label] for mask, label in zip(allowed, labels, strict=True)), labels
+    energy = case.spec.energy(labels)
+    for name, lattice, wanted in itertools.zip_longest(case.lattices, case.spec.lattices, strings):
+        path, string = list(map(int, solution.paths[name])), list(map(int, solution.strings[name]))
+        assert tuple(path) in set(lattice.paths()), f"{path} is no path of {name}"
+        assert len(string) == len(path) and all(0 <= label < lattice.states for label in string)
+        assert wanted is None or tuple(string) == tuple(wanted)
+        energy += lattice.energy(path, string)
+    return energy
+
+
+def check_solution(case: Case, solution: Any, best: float, allowed: Any = None, strings: Any = ()) -> None:
+    """Everything DESIGN.md says of a Solution, given the true minimum; exact on forests and lattices."""
+    name = status(solution.status)
+    exact = case.spec.is_forest()
+    assert solution.bound <= best, f"bound {solution.bound} above the optimum {best}"
+    assert solution.energy >= best and solution.minimum >= best
+    if exact:
+        assert name == ("OPTIMAL" if best < INF else "INFEASIBLE"), f"{name}, true minimum {best}"
+    if name == "INFEASIBLE":
+        assert best == INF and solution.energy == solution.bound == solution.minimum == INF and solution.gap == 0
+    elif solution.energy == INF:
+        assert name in ("BOUNDED", "APPROXIMATE")
+    else:
+        assert check_labels(case, solution, allowed, strings) == solution.energy
+        assert fg.energy(case.graph, solution.labels) == solution.energy
+        assert solution.minimum == solution.energy  # evidence is no cost
+        assert solution.gap == solution.minimum - solution.bound >= 0
+    if name == "OPTIMAL":
+        assert solution.energy == best, f"OPTIMAL {solution.energy}, true minimum {best}"
+    if name == "APPROXIMATE":
+        assert solution.bound == -INF
+    if name == "BOUNDED":
+        assert solution.bound > -INF
+    check_components(case, solution, allowed, strings)
+
+
+WORST = ["OPTIMAL", "BOUNDED", "APPROXIMATE", "INFEASIBLE"]
+
+
+def check_components(case: Case, solution: Any, allowed: Any, strings: Any) -> None:
+    """Components in the order of their first variables (lattices last): each is right on its own, all make the whole.
+
+    One infeasible component leaves the labels of the others as they are. Factors of arity 0 belong to none.
+    """
+    parts, components = case.spec.components(), solution.components
+    energies, bounds = np.asarray(components.energy), np.asarray(components.bound)
+    names = [status(value) for value in components.status]
+    count = len(parts) + len(case.lattices)
+    assert energies.shape == bounds.shape == (count,) and len(names) == len(components.method) == count
+    constant = case.spec.constant()
+    if constant == INF:
+        return
+    assert energies.sum() + constant == solution.energy
+    assert status(solution.status) == max(names, default="OPTIMAL", key=WORST.index)
+    if "INFEASIBLE" not in names:
+        assert bounds.sum() + constant == pytest.approx(solution.bound, rel=1e-12, abs=1e-12)
+    labels = case.flat(solution.labels)
+    for i, part in enumerate(parts):
+        spec, chosen = case.spec.part(part), [labels[v] for v in part]
+        best = oracle.minimum(spec, None if allowed is None else [allowed[v] for v in part])
+        check_component(names[i], energies[i], bounds[i], best)
+        assert energies[i] == INF if -1 in chosen else energies[i] == spec.energy(chosen)
+        assert energies[i] < INF or set(chosen) == {-1}
+    for i, (name, lattice, string) in enumerate(itertools.zip_longest(case.lattices, case.spec.lattices, strings)):
+        spellings = lattice.strings()
+        best = min(spellings.values(), default=INF) if string is None else spellings.get(tuple(string), INF)
+        check_component(names[len(parts) + i], energies[len(parts) + i], bounds[len(parts) + i], best)
+        assert best < INF or (len(solution.paths[name]) == 0 and len(solution.strings[name]) == 0)
+
+
+def check_component(name: str, energy: float, bound: float, best: float) -> None:
+    assert energy >= best >= bound
+    assert name != "OPTIMAL" or energy == best < INF
+    assert name != "INFEASIBLE" or energy == bound == best == INF
+
+
+# The laws, each for one case
+
+
+def law_solve(case: Case) -> None:
+    check_solution(case, fg.solve(case.graph), oracle.minimum(case.spec))
+
+
+def law_evidence(case: Case, evidence: dict, allowed: Any, strings: Any) -> None:
+    """Observed variables keep their labels; the restricted minimum is right, and never below the free one."""
+    solution = fg.solve(case.graph, evidence=evidence)
+    check_solution(case, solution, oracle.minimum(case.spec, allowed, strings), allowed, strings)
+    free = fg.solve(case.graph)
+    if status(free.status) == "OPTIMAL":
+        assert solution.energy >= free.energy
+
+
+def law_marginals(case: Case, temperature: float, evidence: Any = None, allowed: Any = None, strings: Any = ()) -> None:
+    """Log partition and marginals of forests and lattices."""
+    free = oracle.free_energy(case.spec, allowed, strings, temperature)
+    options = {} if evidence is None else {"evidence": evidence}
+    result = fg.marginals(case.graph, temperature=temperature, **options)
+    assert str(result.kind) == "exact"
+    np.testing.assert_allclose(result.log_partition, -free / temperature, rtol=1e-9, atol=1e-9)
+    if free == INF:
+        return
+    joint = case.spec.joint() if allowed is None else oracle.restrict(case.spec.joint(), allowed)
+    expected = oracle.marginals(joint, temperature)
+    for name, declared in case.arrays.items():
+        given = np.asarray(result.variables[name])
+        assert given.shape[:-1] == declared.numbers.shape
+        for index, number in np.ndenumerate(declared.numbers):
+            states = case.spec.states[number]
+            np.testing.assert_allclose(given[index][:states], expected[number], rtol=1e-9, atol=1e-9)
+            assert not given[index][states:].any()  # shorter alphabets end in zeros
+    for name, lattice, string in itertools.zip_longest(case.lattices, case.spec.lattices, strings):
+        if string is None:
+            given = np.asarray(result.variables[name])
+            np.testing.assert_allclose(given, lattice.marginals(temperature), rtol=1e-9, atol=1e-9)
+
+
+def law_free_energy(case: Case, labels: list[int], strings: list[Any]) -> None:
+    """Latent variables summed with every answer observed: the free energy of Y, never above its minimised energy."""
+    observed = [None if latent else label for latent, label in zip(case.spec.latent, labels, strict=True)]
+    allowed = oracle.clamp(case.spec, observed)
+    evidence = {
+        name: value
+        for name, value in case.named(labels).items()
+        if not case.spec.latent[case.arrays[name].numbers.flat[0]]
+    }
+    evidence |= {name: list(string) for name, string in zip(case.lattices, strings, strict=True)}
+    summed = fg.solve(case.graph, evidence=evidence, latent="sum")
+    minimised = fg.solve(case.graph, evidence=evidence)
+    np.testing.assert_allclose(summed.energy, oracle.free_energy(case.spec, allowed, strings), rtol=1e-9, atol=1e-9)
+    assert minimised.energy == oracle.minimum(case.spec, allowed, strings)
+    assert summed.energy <= minimised.energy
+    if summed.energy < INF:
+        found = case.flat(summed.labels)
+        assert found == [-1 if latent else label for latent, label in zip(case.spec.latent, labels, strict=True)]
+
+
+def law_k_best(case: Case, k: int) -> None:
+    """The k best answers in order, no answer twice, latent variables at their best for each."""
+    expected = oracle.k_best(case.spec, k)
+    best = fg.k_best(case.graph, k)
+    assert [solution.energy for solution in best] == expected
+    answers = []
+    for solution in best:
+        assert check_labels(case, solution) == solution.energy
+        labels = case.flat(solution.labels)
+        answer = [label for label, latent in zip(labels, case.spec.latent, strict=True) if not latent]
+        strings = [tuple(map(int, solution.strings[name])) for name in case.lattices]
+        answers.append((tuple(answer), *strings))
+        assert oracle.correct(case.spec, labels, strings) == solution.energy
+    assert len(set(answers)) == len(answers)
+
+
+def law_sums(case: Case, choices: RandomChoices) -> None:
+    """Log partition, marginals and free energies, under random evidence."""
+    temperature = [1.0, 0.5, 2.0, 0.1][choices.integer(0, 3)]
+    evidence, allowed, strings = random_evidence(case, choices)
+    with explained(case, temperature=temperature):
+        law_marginals(case, temperature)
+    with explained(case, temperature=temperature, evidence=evidence):
+        law_marginals(case, temperature, evidence, allowed, strings)
+    labels = [choices.integer(0, states - 1) for states in case.spec.states]
+    spelled = [sorted(lattice.strings()) or [(0,)] for lattice in case.spec.lattices]
+    given_strings = [options[choices.integer(0, len(options) - 1)] for options in spelled]
+    with explained(case, labels=labels, strings=given_strings):
+        law_free_energy(case, labels, given_strings)
+
+
+def law_threads(case: Case) -> None:
+    """The same bytes whatever the number of threads."""
+    one, two = (fg.solve(case.graph, threads=threads) for threads in (1, 2))
+    for name in case.arrays:
+        assert np.asarray(one.labels[name]).tobytes() == np.asarray(two.labels[name]).tobytes()
+    for name in case.lattices:
+        assert list(one.paths[name]) == list(two.paths[name]) and list(one.strings[name]) == list(two.strings[name])
+    assert (one.energy, one.bound, one.status) == (two.energy, two.bound, two.status)
+    for key in ("energy", "bound", "status"):
+        left, right = (np.asarray(getattr(solution.components, key)) for solution in (one, two))
+        assert left.tobytes() == right.tobytes()
+
+
+# Sweeps
+
+
+@chunks
+def test_forests_and_lattices_against_enumeration(chunk: int) -> None:
+    for case, choices in graphs(chunk):
+        with explained(case):
+            assert case.spec.is_forest()
+            law_solve(case)
+        evidence, allowed, strings = random_evidence(case, choices)
+        with explained(case, evidence=evidence):
+            law_evidence(case, evidence, allowed, strings)
+
+
+@chunks
+def test_loopy_graphs_against_enumeration(chunk: int) -> None:
+    for case, choices in graphs(10_000 + chunk, forest=False, every=2):
+        with explained(case):
+            law_solve(case)
+        evidence, allowed, strings = random_evidence(case, choices)
+        with explained(case, evidence=evidence):
+            law_evidence(case, evidence, allowed, strings)
+
+
+@chunks
+def test_sums_against_enumeration(chunk: int) -> None:
+    for case, choices in graphs(20_000 + chunk, every=4):
+        law_sums(case, choices)
+
+
+@chunks
+def test_k_best_against_enumeration(chunk: int) -> None:
+    for case, choices in graphs(30_000 + chunk, every=5):
+        k = choices.integer(1, 12)
+        with explained(case, k=k):
+            law_k_best(case, k)
+
+
+@chunks
+def test_threads_do_not_change_a_byte(chunk: int) -> None:
+    for case, _ in graphs(40_000 + chunk, forest=False, every=20):
+        with explained(case):
+            law_threads(case)
+
+
+@pytest.mark.jitoff
+def test_a_small_slice_of_every_law() -> None:
+    """Also run with NUMBA_DISABLE_JIT=1: the kernels as plain Python."""
+    for seed in range(40):
+        choices = RandomChoices(seed)
+        forest = seed % 4 > 0
+        case = random_case(choices, forest)
+        evidence, allowed, strings = random_evidence(case, choices)
+        with explained(case, evidence=evidence):
+            law_solve(case)
+            law_evidence(case, evidence, allowed, strings)
+            if forest:
+                law_marginals(case, 1.0, evidence, allowed, strings)
+                law_k_best(case, 4)
+
+
+# The same with shrinking: a failure ends as the smallest graph that shows it
+
+moderate = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@moderate
+@given(cases())
+def test_minimum_shrinking(case: Case) -> None:
+    with explained(case):
+        law_solve(case)
+
+
+@moderate
+@given(cases_with_evidence())
+def test_evidence_shrinking(drawn: Any) -> None:
+    case, (evidence, allowed, strings) = drawn
+    with explained(case, evidence=evidence):
+        law_evidence(case, evidence, allowed, strings)
+
+
+@moderate
+@given(cases(forest=False))
+def test_loopy_shrinking(case: Case) -> None:
+    with explained(case):
+        law_solve(case)
+
+
+@moderate
+@given(cases_with_evidence(), st.sampled_from([1.0, 0.5, 3.0]))
+def test_marginals_shrinking(drawn: Any, temperature: float) -> None:
+    case, (evidence, allowed, strings) = drawn
+    with explained(case, evidence=evidence, temperature=temperature):
+        law_marginals(case, temperature, evidence, allowed, strings)
+
+
+@moderate
+@given(cases(), st.integers(1, 8))
+def test_k_best_shrinking(case: Case, k: int) -> None:
+    with explained(case, k=k):
+        law_k_best(case, k)
+
+
+# Larger than enumeration: brute force by components and by sums
+
+
+def test_ten_thousand_components_are_solved_as_one_plan_and_each_is_right() -> None:
+    """Many small chains in one graph: per-component energies against per-chain enumeration, both thread counts."""
+    rng = np.random.default_rng(0)
+    tables = rng.integers(-4, 5, size=(3000, 4, 3)).astype(float)
+    tables[rng.random(tables.shape) < 0.15] = INF
+    transition = rng.integers(-4, 5, size=(3, 3)).astype(float)
+    transition[1, 2] = INF
+    g = fg.FactorGraph()
+    y = g.variables("y", shape=(3000, 4), states=3)
+    g.add(fg.Table(tables), y)
+    g.add(fg.Table(transition), y[:, :-1], y[:, 1:])
+    joint = np.zeros((3000, 3, 3, 3, 3))
+    for t in range(4):
+        shape = [3000, 1, 1, 1, 1]
+        shape[t + 1] = 3
+        joint = joint + tables[:, t].reshape(shape)
+    for t in range(3):
+        shape = [1, 1, 1, 1, 1]
+        shape[t + 1] = shape[t + 2] = 3
+        joint = joint + transition.reshape(shape)
+    best = joint.reshape(3000, -1).min(axis=1)
+    assert (best == INF).any() and (best < INF).any()
+    for threads in (1, 2):
+        solution = fg.solve(g, threads=threads)
+        np.testing.assert_array_equal(solution.components.energy, best)
+        assert status(solution.status) == "INFEASIBLE" and solution.energy == INF
+        labels = np.asarray(solution.labels["y"])
+        assert (labels[best == INF] == -1).all()
+        good = np.flatnonzero(best < INF)
+        assert (joint[(good, *labels[good].T)] == best[good]).all()
+
+
+# The referee is right: its dense view against plain loops
+
+
+def test_the_oracle_agrees_with_itself() -> None:
+    for seed in range(100):
+        case = random_case(RandomChoices(seed), forest=seed % 2 > 0)
+        spec = case.spec
+        if np.prod(spec.states) > 300:
+            continue
+        joint = spec.joint()
+        energies = {labels: spec.energy(labels) for labels in spec.labellings()}
+        assert all(joint[labels] == energy for labels, energy in energies.items())
+        feasible = [energy for energy in energies.values() if energy < INF]
+        assert joint.min() == min(feasible, default=INF)
+        if not feasible:
+            continue
+        partition = sum(np.exp(-energy) for energy in feasible)
+        assert oracle.soft_minimum(joint, 1.0) == pytest.approx(-np.log(partition), abs=1e-9)
+        for v, marginal in enumerate(oracle.marginals(joint)):
+            for k in range(spec.states[v]):
+                share = sum(np.exp(-energy) for labels, energy in energies.items() if labels[v] == k)
+                assert marginal[k] == pytest.approx(share / partition, abs=1e-9)
+        for (scope, table), expected in zip(spec.factors, oracle.expectation(spec, joint), strict=True):
+            assert expected.shape == table.shape and expected.sum() == pytest.approx(1)
+            for states in np.ndindex(table.shape):
+                hits = [labels for labels in energies if tuple(labels[v] for v in scope) == states]
+                share = sum(np.exp(-energies[labels]) for labels in hits) / partition
+                assert expected[states] == pytest.approx(share, abs=1e-9)
+        if spec.is_forest() and len(spec.components()) > 1:
+            parts = sum(oracle.minimum(spec.part(part)) for part in spec.components()) + spec.constant()
+            assert parts == joint.min()
+        if len(spec.factors) < 10:
+            answers: dict[tuple, float] = {}
+            for labels, energy in energies.items():
+                answer = tuple(label for label, latent in zip(labels, spec.latent, strict=True) if not latent)
+                answers[answer] = min(energy, answers.get(answer, INF))
+            spec.lattices = []
+            assert oracle.k_best(spec, 5) == [e for e in sorted(answers.values())[:5] if e < INF]
+
+
+def test_random_cases_are_varied() -> None:
+    """The sweep means nothing if the generator avoids the hard cases."""
+    seen: dict[str, int] = {}
+    for seed in range(400):
+        spec = random_case(RandomChoices(seed)).spec
+        arities = [len(scope) for scope, _ in spec.factors]
+        distinct = {frozenset(scope) for scope, _ in spec.factors}
+        flipped = {scope for scope, _ in spec.factors if len(scope) > 1 and scope[0] > scope[1]}
+        joint = spec.joint()
+        for key, present in {
+            **{f"arity {arity}": arity in arities for arity in range(5)},
+            "parallel": len(distinct) < len(arities),
+            "permuted": bool(flipped),
+            "one state": 1 in spec.states,
+            "many states": max(spec.states, default=0) > 15,
+            "latent": any(spec.latent),
+            "lattice": bool(spec.lattices),
+            "transitions": any(lattice.transitions for lattice in spec.lattices),
+            "dead lattice": any(not list(lattice.paths()) for lattice in spec.lattices),
+            "infeasible": joint.min() == INF,
+            "infinite": bool((joint == INF).any()),
+            "ties": int((joint == joint.min()).sum()) > 1,
+            "isolated": bool(set(range(len(spec.states))) - {v for scope, _ in spec.factors for v in scope}),
+            "large tree": any(len(part) > 4 for part in spec.components()),
+        }.items():
+            seen[key] = seen.get(key, 0) + present
+    assert min(seen.values()) >= 8, seen

@@ -221,12 +221,16 @@ def free_energy(
     return total
 
 
-def k_best(spec: Spec, k: int) -> list[float]:
+def k_best(
+    spec: Spec, k: int, allowed: Sequence[np.ndarray] | None = None, strings: Sequence[tuple | None] = ()
+) -> list[float]:
     """Energies of the k best answers Y: latent variables and lattice paths minimised, +inf left out, ascending."""
-    best = np.sort(eliminate(spec.joint(), spec.latent_axes()).ravel())
-    for lattice in spec.lattices:
-        energies = np.array(list(lattice.strings().values()) or [INF])
-        best = np.sort(np.add.outer(best, energies).ravel())
+    joint = spec.joint() if allowed is None else restrict(spec.joint(), allowed)
+    best = np.sort(eliminate(joint, spec.latent_axes()).ravel())
+    for lattice, string in itertools.zip_longest(spec.lattices, strings):
+        spelled = lattice.strings()
+        values = list(spelled.values()) if string is None else [spelled.get(tuple(string), INF)]
+        best = np.sort(np.add.outer(best, np.array(values or [INF])).ravel())
     return [float(e) for e in best[:k] if e < INF]
 
 
@@ -260,12 +264,15 @@ def perceptron(spec: Spec, answer: Sequence[int], strings: Sequence[tuple] = ())
     return correct(spec, answer, strings) - minimum(spec)
 
 
-def margin(spec: Spec, answer: Sequence[int]) -> float:
-    """E_c + max(Δ − E), Δ the Hamming distance on observable variables; without lattices."""
-    assert not spec.lattices
-    return correct(spec, answer) - float((spec.joint() - hamming(spec, answer)).min())
+def margin(spec: Spec, answer: Sequence[int], strings: Sequence[tuple] = ()) -> float:
+    """E_c + max(Δ − E): Δ the Hamming distance on observable variables, plus 1 for every lattice that spells another
+    string than the correct one."""
+    augmented = float((spec.joint() - hamming(spec, answer)).min())
+    for lattice, string in zip(spec.lattices, strings, strict=True):
+        augmented += min(energy - (spelled != tuple(string)) for spelled, energy in lattice.strings().items())
+    return correct(spec, answer, strings) - augmented
 
 
-def nll(spec: Spec, answer: Sequence[int], strings: Sequence[tuple] = ()) -> float:
-    """F_c − F at temperature 1, latent variables and paths summed: −log p(Y)."""
-    return correct(spec, answer, strings, 1.0) - free_energy(spec)
+def nll(spec: Spec, answer: Sequence[int], strings: Sequence[tuple] = (), temperature: float = 1.0) -> float:
+    """F_c − F, latent variables and paths summed: −temperature · log p(Y)."""
+    return correct(spec, answer, strings, temperature) - free_energy(spec, None, (), temperature)

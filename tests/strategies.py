@@ -95,14 +95,14 @@ class Case:
         numbers = np.arange(first, first + counts.size).reshape(counts.shape)
         self.spec.states += counts.ravel().tolist()
         self.spec.latent += [latent] * counts.size
-        given: Any = np.asarray(states).tolist()
+        given: Any = states if np.ndim(states) == 0 else np.asarray(states)
         if names:
             given = self.names[name] = [f"{name}{chr(97 + k)}" for k in range(states)]
         options = {} if shape is None else {"shape": shape}
         options |= {"latent": True} if latent else {}
         variables = self.graph.variables(name, states=given, **options)
         extra = "".join(f", {key}={value}" for key, value in options.items())
-        self.lines.append(f"{name} = g.variables({name!r}, states={given}{extra})")
+        self.lines.append(f"{name} = g.variables({name!r}, states={show(given)}{extra})")
         self.arrays[name] = declared = Declared(numbers, variables, name)
         return declared
 

@@ -77,6 +77,19 @@ class Factor(ABC):
         """One factor that stands for `parts` in order; tables[p] is what the layout of part p says."""
         raise NotImplementedError(f"{cls.__name__} has no key: its declarations are never merged")
 
+    def take(self, shape: Shape, most: Shape, chosen: np.ndarray, states: Shape) -> Factor:
+        """Its part over some scopes, where the scopes of one `add` have unequal states.
+
+        shape: of all scopes. most: the largest number of states at each position of a scope; arrays of energies are
+        padded to it. chosen: int64, flat indices of the scopes meant, which all have `states`. The part is bound to
+        shape (chosen.size,). Raises FactorGraphError where a family needs equal states.
+        """
+        name = type(self).__name__
+        raise FactorGraphError(
+            f"add({name}): expected scopes that all have the same states; got states {_plain(states)} and others up to "
+            f"{_plain(most)}. Add the scopes of each number of states separately."
+        )
+
     def backward(
         self, gradient: np.ndarray, parameters: Arrays, rows: np.ndarray | None = None
     ) -> dict[str, np.ndarray | Rows]:
@@ -103,6 +116,11 @@ class Factor(ABC):
     @abstractmethod
     def example(cls, rng: np.random.Generator) -> tuple[Factor, Shape, Shape, dict[str, np.ndarray]]:
         """A random small case for the contract test: factor, shape, states, inputs."""
+
+
+def _plain(states: Shape) -> Shape:
+    """Python ints, which print as such."""
+    return tuple(map(int, states))
 
 
 def size_of(shape: Shape) -> int:
@@ -209,6 +227,7 @@ class Given:
 
     def fill(self, out: np.ndarray, rows: np.ndarray | None, where: str, name: str) -> None:
         """out[rows] = the tables; checked for NaN and −inf."""
+        assert out.flags.c_contiguous  # otherwise the reshaped were a copy
         if rows is not None:
             filled = out[rows] = self._rows(rows, out)
         else:

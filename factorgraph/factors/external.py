@@ -34,7 +34,7 @@ class External(Factor):
         return Layout(count, states, DENSE, self.dtype, shared=False)
 
     def key(self) -> Hashable:
-        return "External", self.name, self.dtype.str
+        return "External", self.name, self.dtype.char
 
     @classmethod
     def merge(cls, parts: Sequence[Factor], tables: Sequence[int]) -> Factor:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels import linear as kernels
-from ..kernels.simd import VECTOR_BYTES, buffer
+from ..kernels.simd import VECTOR_BYTES
 from ..optim import Rows
 from .base import Shape, float_type, real_array, size_of
 
@@ -123,9 +123,9 @@ class Sparse:
             )
         self.rows, self.count = map(int, matrix.shape)
         self.dtype = dtype
-        self.indptr = np.asarray(matrix.indptr, np.int64)
-        self.indices = np.asarray(matrix.indices, np.int32 if self.count < 2**31 else np.int64)
-        data = np.asarray(matrix.data, dtype)
+        self.indptr = np.ascontiguousarray(matrix.indptr, np.int64)
+        self.indices = np.ascontiguousarray(matrix.indices, np.int32 if self.count < 2**31 else np.int64)
+        data = np.ascontiguousarray(matrix.data, dtype)
         fault, place, ones = kernels.check_rows(self.indptr, self.indices, data, self.count)
         if fault == kernels.NOT_FINITE:
             row = int(np.searchsorted(self.indptr, place, "right")) - 1
@@ -165,35 +165,36 @@ class Sparse:
     def product(self, weights: np.ndarray, out: np.ndarray, rows: np.ndarray | None) -> bool:
         width = out.shape[1]
         flat, target, fine = weights.reshape(-1), out.reshape(-1), True
-        total = len(out) if rows is None else rows.size
+        chosen = NO_ROWS if rows is None else np.ascontiguousarray(rows, np.int64)
+        total = len(out) if rows is None else chosen.size
         for first, last in self._slices(total, width):
-            chosen = NO_ROWS if rows is None else rows
             fine &= kernels.score_rows(self.indptr, self.indices, self.data, flat, width, chosen, first, last, target)
         return fine
 
     def adjoint(self, gradient: np.ndarray, rows: np.ndarray | None) -> np.ndarray | Rows:
         width, tables = gradient.shape[1], active(gradient, rows)
-        entries = int((self.indptr[tables + 1] - self.indptr[tables]).sum())
-        features = np.empty(entries, self.indices.dtype)
+        features = np.empty(kernels.count_features(self.indptr, tables), self.indices.dtype)
         kernels.list_features(self.indptr, self.indices, tables, features)
         found, places = self._distinct(features)
         lanes = VECTOR_BYTES // gradient.itemsize
         stride = -(-width // lanes) * lanes
-        values = buffer(found.size * stride, gradient.dtype)
-        k, flat = 0, gradient.reshape(-1)
+        values = np.zeros((found.size, stride), gradient.dtype)
+        k, flat, padded = 0, gradient.reshape(-1), values.reshape(-1)
         for first, last in self._slices(tables.size, width):
-            k = kernels.add_gradients(self.indptr, self.data, tables, places, flat, width, first, last, k, values)
-        return Rows(found, np.ascontiguousarray(values.reshape(-1, stride)[:, :width]), (self.count, width))
+            k = kernels.add_gradients(self.indptr, self.data, tables, places, flat, width, first, last, k, padded)
+        return Rows(found, np.ascontiguousarray(values[:, :width]), (self.count, width))
 
     def _distinct(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The distinct features, int64 ascending, and the place of each among them: by sorting, or by counting where
         they are so many that a pass over all features is cheaper. Overwrites its argument."""
-        if 16 * features.size < self.count:
-            found, places = np.unique(features, return_inverse=True)
-            return found.astype(np.int64), places.astype(features.dtype)
-        rank = np.zeros(self.count, features.dtype)
         found = np.empty(min(self.count, features.size), np.int64)
-        return found[: kernels.rank_features(features, rank, found)], features
+        if 16 * features.size < self.count < 2**31:
+            keys = (features.astype(np.int64) << 32) | np.arange(features.size)
+            keys.sort()
+            count = kernels.rank_sorted(keys, features, found)
+        else:
+            count = kernels.rank_features(features, np.zeros(self.count, features.dtype), found)
+        return found[:count], features
 
     def _slices(self, rows: int, width: int) -> Iterator[tuple[int, int]]:
         """Ranges of rows, each a short piece of work."""
@@ -216,8 +217,8 @@ def make_features(features: Any, dtype: Any, where: str) -> Features:
 
 def active(gradient: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
     """int64: those of the tables `rows` (None: all) whose gradient, a row of (tables, width), is not all 0."""
-    total = len(gradient) if rows is None else rows.size
-    chosen = NO_ROWS if rows is None else rows
+    chosen = NO_ROWS if rows is None else np.ascontiguousarray(rows, np.int64)
+    total = len(gradient) if rows is None else chosen.size
     found = np.empty(total, np.int64)
     bits = gradient.reshape(-1).view(np.int32 if gradient.itemsize == 4 else np.int64)
     return found[: kernels.active_rows(bits, gradient.shape[1], chosen, 0, total, found)]

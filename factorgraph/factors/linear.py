@@ -44,7 +44,7 @@ class Linear(Factor):
         return Layout(tables, states, DENSE, self.dtype, shared=x.tied, tied=x.tied, identity=identity)
 
     def key(self) -> Hashable:
-        return "Linear", self.param, self._features.kind, self._features.count, self.dtype.str
+        return "Linear", self.param, self._features.kind, self._features.count, self.dtype.char
 
     @classmethod
     def merge(cls, parts: Sequence[Factor], tables: Sequence[int]) -> Linear:
@@ -59,6 +59,7 @@ class Linear(Factor):
         states = out.shape[1:]
         where, width = f"Linear('{self.param}')", size_of(states)
         weights = check_parameter(parameters, self.param, self._shape(states), out.dtype, where)
+        assert out.flags.c_contiguous  # otherwise target were a copy
         target = out.reshape(len(out), width)
         if not self._features.product(weights.reshape(-1, width), target, rows):
             refuse_nan(weights, where, f"parameters['{self.param}']")

@@ -48,7 +48,7 @@ class MLP(Factor):
         return Layout(tables, states, DENSE, self.dtype, shared=False)
 
     def key(self) -> Hashable:
-        return "MLP", self.param, self._features.count, self.hidden, self.dtype.str
+        return "MLP", self.param, self._features.count, self.hidden, self.dtype.char
 
     @classmethod
     def merge(cls, parts: Sequence[Factor], tables: Sequence[int]) -> MLP:
@@ -82,9 +82,11 @@ class MLP(Factor):
             x, g = x[chosen], g[chosen]
         weights = self._weights(parameters, states, gradient.dtype)
         h = self._hidden(x, weights)
+        output = h.T @ g
         back = g @ weights[2].T
-        back *= 1 - h * h
-        found = (x.T @ back, back.sum(axis=0), h.T @ g, g.sum(axis=0))
+        h *= h
+        back *= np.subtract(1, h, out=h)
+        found = (x.T @ back, back.sum(axis=0), output, g.sum(axis=0))
         return {name: d.reshape(shape) for (name, shape), d in zip(self.parameters(states).items(), found)}
 
     def parameters(self, states: Shape) -> dict[str, Shape]:

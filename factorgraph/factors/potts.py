@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.tables import POTTS
-from .base import Arrays, Factor, Given, Layout, Shape, float_type, real_array, refuse_nan
+from .base import Arrays, Factor, Given, Layout, Shape, float_type, real_array, refuse_nan, size_of
 
 
 class Potts(Factor):
@@ -57,8 +57,14 @@ class Potts(Factor):
             "An array of weights has the shape of the scopes it is added over."
         )
 
+    def take(self, shape: Shape, most: Shape, chosen: np.ndarray, states: Shape) -> Potts:
+        """A weight for each scope is copied: later changes are not seen."""
+        (array,) = self._given.arrays
+        self.bind(size_of(shape), shape, (2, 2))  # raises where there is no weight for each
+        return self if array.shape == () else Potts(array.ravel()[chosen])
+
     def key(self) -> Hashable:
-        return "Potts", self.dtype.str
+        return "Potts", self.dtype.char
 
     @classmethod
     def merge(cls, parts: Sequence[Factor], tables: Sequence[int]) -> Potts:

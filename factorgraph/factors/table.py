@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.tables import DENSE
-from .base import Arrays, Factor, Given, Layout, Shape, float_type, real_array, refuse_nan
+from .base import Arrays, Factor, Given, Layout, Shape, float_type, real_array, refuse_nan, size_of
 
 
 class Table(Factor):
@@ -42,8 +42,18 @@ class Table(Factor):
             f"add(Table): expected energies of shape {states}{each}; got {array.shape}. {_remedy(array, shape, states)}"
         )
 
+    def take(self, shape: Shape, most: Shape, chosen: np.ndarray, states: Shape) -> Table:
+        """Entries beyond the states are left out. A table for each scope is copied: later changes are not seen."""
+        most = tuple(map(int, most))
+        self.bind(size_of(shape), shape, most)  # raises where the padded shape is wrong
+        (array,) = self._given.arrays
+        inside: tuple[Any, ...] = tuple(slice(int(k)) for k in states)
+        if array.shape == most:
+            return Table(array[inside])
+        return Table(array.reshape(-1, *most)[(chosen, *inside)])
+
     def key(self) -> Hashable:
-        return "Table", self.dtype.str
+        return "Table", self.dtype.char
 
     @classmethod
     def merge(cls, parts: Sequence[Factor], tables: Sequence[int]) -> Table:

@@ -14,7 +14,7 @@ from ..errors import FactorGraphError
 from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.forest_sum import sum_forests
 from ..kernels.lattice import minimise_lattices, sum_lattices
-from ..kernels.messages import copy_general, copy_shared
+from ..kernels.messages import copy_general
 from ..kernels.simd import buffer, with_slack
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Plan
@@ -160,7 +160,12 @@ def copied_tables(plan: Plan, energies: np.ndarray, components: np.ndarray) -> n
     copies = buffer(plan.extent.copied, energies.dtype)
     for index, start in plan.extent.copies:
         block = plan.blocks[index]
-        copy_shared(energies, block.start, block.tables, block.states[0], block.states[1], copies, start)
+        rows, columns = block.states
+        across, down = -(-columns // 16) * 16, -(-rows // 16) * 16
+        span = copies[start : start + block.tables * (rows * across + columns * down)].reshape(block.tables, -1)
+        tables = block.view(energies)
+        span[:, : rows * across].reshape(-1, rows, across)[:, :, :columns] = tables
+        span[:, rows * across :].reshape(-1, columns, down)[:, :, :rows] = tables.transpose(0, 2, 1)
     if plan.extent.general:
         copy_general(components, plan.schedule, energies, copies)
     return copies

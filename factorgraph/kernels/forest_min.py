@@ -13,7 +13,8 @@ from .messages import (
     COLUMNS,
     POTTS,
     ROWS,
-    SHARED,
+    SHARED_COLUMNS,
+    SHARED_ROWS,
     argmin_column,
     argmin_general,
     argmin_potts,
@@ -25,14 +26,11 @@ from .messages import (
 )
 from .schedule import (
     CHILD,
-    CHILDREN,
-    CSTEP,
     DOWN,
     EDGE,
     FIRST,
     FORM,
     PARENT,
-    PSTEP,
     SLOT,
     STATE,
     STATES,
@@ -80,12 +78,12 @@ def minimise_forests(components, schedule, energies, copies, bias, mask, work, l
             of = position[q, SLOT]
             n = position[p, STATES]
             m = position[q, STATES]
-            if form == SHARED:
+            if form == SHARED_ROWS or form == SHARED_COLUMNS:
                 up_rows(belief, of, to, copies, edge[e, UP], (n + 15) // 16 * 16, m, n)
             elif form == ROWS:
-                up_rows(belief, of, to, energies, edge[e, TABLE], edge[e, CSTEP], m, n)
+                up_rows(belief, of, to, energies, edge[e, TABLE], n, m, n)
             elif form == COLUMNS:
-                up_columns(belief, of, to, energies, edge[e, TABLE], edge[e, PSTEP], m, n)
+                up_columns(belief, of, to, energies, edge[e, TABLE], m, m, n)
             elif form == POTTS:
                 up_potts(belief, of, to, energies[edge[e, TABLE]], m, n)
             else:
@@ -103,17 +101,17 @@ def minimise_forests(components, schedule, energies, copies, bias, mask, work, l
             of = position[q, SLOT]
             m = position[q, STATES]
             label = np.int64(labels[position[edge[e, PARENT], VAR]])
-            if form == SHARED:
+            if form == SHARED_ROWS or form == SHARED_COLUMNS:
                 at = argmin_row(belief, of, copies, edge[e, DOWN] + label * ((m + 15) // 16 * 16), m)
             elif form == ROWS:
-                at = argmin_column(belief, of, energies, edge[e, TABLE] + label, edge[e, CSTEP], m)
+                at = argmin_column(belief, of, energies, edge[e, TABLE] + label, position[edge[e, PARENT], STATES], m)
             elif form == COLUMNS:
                 at = argmin_row(belief, of, energies, edge[e, TABLE] + label * m, m)
             elif form == POTTS:
                 at = argmin_potts(belief, of, energies[edge[e, TABLE]], label, m)
             else:
                 at = argmin_general(schedule, e, copies, belief, label)
-                for k in range(edge[e, CHILDREN] - 1, 0, -1):
+                for k in range(schedule.index[edge[e, TABLE] - 2] - 1, 0, -1):
                     labels[position[q + k, VAR]] = at % position[q + k, STATES]
                     at //= position[q + k, STATES]
             labels[position[q, VAR]] = at

@@ -14,17 +14,13 @@ import math
 import numpy as np
 
 from .jit import inner, kernel
-from .messages import GENERAL, POTTS
+from .messages import COLUMNS, GENERAL, POTTS, SHARED_COLUMNS
 from .schedule import (
     CHILD,
-    CHILDREN,
-    CSTEP,
     EDGE,
     FIRST,
-    FOLDS,
     FORM,
     PARENT,
-    PSTEP,
     SLOT,
     STATE,
     STATES,
@@ -62,6 +58,20 @@ def start_free(c, schedule, energies, bias, beta, alpha):
 
 
 @inner
+def children_of(e, schedule):
+    """How many variables an edge has besides its parent."""
+    return schedule.index[schedule.edge[e, TABLE] - 2] if schedule.edge[e, FORM] == GENERAL else np.int64(1)
+
+
+@inner
+def _steps(e, n, m, edge):
+    """Distances of neighbouring parent and child states in a pair's table."""
+    if edge[e, FORM] == COLUMNS or edge[e, FORM] == SHARED_COLUMNS:
+        return m, np.int64(1)
+    return np.int64(1), n
+
+
+@inner
 def read_table(e, schedule, energies, beta, table):
     """table = beta · the edge's energies, dense, parent first; returns (parent states, entries per parent state)."""
     edge = schedule.edge
@@ -69,22 +79,24 @@ def read_table(e, schedule, energies, beta, table):
     m = schedule.position[edge[e, CHILD], STATES]
     at = edge[e, TABLE]
     if edge[e, FORM] == GENERAL:
-        for k in range(1, edge[e, CHILDREN]):
-            m *= schedule.position[edge[e, CHILD] + k, STATES]
+        for p in range(edge[e, CHILD] + 1, edge[e, CHILD] + schedule.index[at - 2]):
+            m *= schedule.position[p, STATES]
+        folds = schedule.index[at - 1]
         for x in range(n * m):
             value = 0.0
-            for _ in range(edge[e, FOLDS]):
+            for _ in range(folds):
                 if schedule.index[at] >= 0:
                     value += energies[schedule.index[at]]
                 at += 1
             table[x] = beta * value
         return n, m
+    down, across = _steps(e, n, m, edge)
     for i in range(n):
         for j in range(m):
             if edge[e, FORM] == POTTS:
                 table[i * m + j] = 0.0 if i == j else beta * energies[at]
             else:
-                table[i * m + j] = beta * energies[at + i * edge[e, PSTEP] + j * edge[e, CSTEP]]
+                table[i * m + j] = beta * energies[at + i * down + j * across]
     return n, m
 
 
@@ -94,30 +106,32 @@ def add_table(e, schedule, n, m, table, weight, gradient):
     edge = schedule.edge
     at = edge[e, TABLE]
     if edge[e, FORM] == GENERAL:
+        folds = schedule.index[at - 1]
         for x in range(n * m):
-            for _ in range(edge[e, FOLDS]):
+            for _ in range(folds):
                 if schedule.index[at] >= 0:
                     gradient[schedule.index[at]] += weight * table[x]
                 at += 1
         return
+    down, across = _steps(e, n, m, edge)
     for i in range(n):
         for j in range(m):
             if edge[e, FORM] == POTTS:
                 if i != j:
                     gradient[at] += weight * table[i * m + j]
             else:
-                gradient[at + i * edge[e, PSTEP] + j * edge[e, CSTEP]] += weight * table[i * m + j]
+                gradient[at + i * down + j * across] += weight * table[i * m + j]
 
 
 @inner
 def _add_children(e, schedule, n, m, alpha, table):
     """table += Σ α of the children."""
-    edge = schedule.edge
+    child = schedule.edge[e, CHILD]
+    children = children_of(e, schedule)
     for x in range(m):
         add = 0.0
         y = x
-        for k in range(edge[e, CHILDREN] - 1, -1, -1):
-            p = edge[e, CHILD] + k
+        for p in range(child + children - 1, child - 1, -1):
             add += alpha[schedule.position[p, SLOT] + y % schedule.position[p, STATES]]
             y //= schedule.position[p, STATES]
         for j in range(n):
@@ -127,10 +141,10 @@ def _add_children(e, schedule, n, m, alpha, table):
 @inner
 def _share_children(e, schedule, n, m, table, probability):
     """Turn a table of costs into joint probabilities given those of the parent, and add up the children's."""
-    edge = schedule.edge
-    parent = schedule.position[edge[e, PARENT], SLOT]
-    for k in range(edge[e, CHILDREN]):
-        p = edge[e, CHILD] + k
+    parent = schedule.position[schedule.edge[e, PARENT], SLOT]
+    child = schedule.edge[e, CHILD]
+    children = children_of(e, schedule)
+    for p in range(child, child + children):
         for i in range(schedule.position[p, STATES]):
             probability[schedule.position[p, SLOT] + i] = 0.0
     for j in range(n):
@@ -140,8 +154,7 @@ def _share_children(e, schedule, n, m, table, probability):
             value = share * math.exp(norm - table[j * m + x]) if norm < np.inf else 0.0
             table[j * m + x] = value
             y = x
-            for k in range(edge[e, CHILDREN] - 1, -1, -1):
-                p = edge[e, CHILD] + k
+            for p in range(child + children - 1, child - 1, -1):
                 probability[schedule.position[p, SLOT] + y % schedule.position[p, STATES]] += value
                 y //= schedule.position[p, STATES]
 

@@ -42,6 +42,7 @@ def _least(values, start, count):
 @inner
 def _minimise_arcs(c, schedule, alpha, node, back, labels):
     """Best path where arcs do not depend on each other."""
+    arc = schedule.arc
     position = schedule.position
     sink = schedule.component[c, NODES] - 1
     for n in range(sink + 1):
@@ -49,21 +50,22 @@ def _minimise_arcs(c, schedule, alpha, node, back, labels):
     node[0] = 0.0
     for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
         slot = position[p, SLOT]
-        value = node[position[p, START]] + alpha[slot + _least(alpha, slot, position[p, STATES])]
-        if value < node[position[p, END]]:
-            node[position[p, END]] = value
-            back[position[p, END]] = p
+        value = node[arc[p, START]] + alpha[slot + _least(alpha, slot, position[p, STATES])]
+        if value < node[arc[p, END]]:
+            node[arc[p, END]] = value
+            back[arc[p, END]] = p
     n = sink
     while node[sink] < np.inf and n > 0:
         p = back[n]
         labels[position[p, VAR]] = _least(alpha, position[p, SLOT], position[p, STATES])
-        n = position[p, START]
+        n = arc[p, START]
     return node[sink]
 
 
 @inner
 def _minimise_transitions(c, schedule, energies, alpha, node, back, table, labels):
     """Best path where consecutive arcs interact; back[2x], back[2x + 1] = position and label before belief x."""
+    arc = schedule.arc
     position = schedule.position
     edge = schedule.edge
     sink = schedule.component[c, NODES] - 1
@@ -75,7 +77,7 @@ def _minimise_transitions(c, schedule, energies, alpha, node, back, table, label
         slot = position[p, SLOT]
         states = position[p, STATES]
         for j in range(states):
-            node[slot + j] = 0.0 if position[p, START] == 0 else np.inf
+            node[slot + j] = 0.0 if arc[p, START] == 0 else np.inf
             back[2 * (slot + j)] = -1
         while e < schedule.component[c + 1, EDGE] and edge[e, CHILD] == p:
             q = edge[e, PARENT]
@@ -91,7 +93,7 @@ def _minimise_transitions(c, schedule, energies, alpha, node, back, table, label
             e += 1
         for j in range(states):
             alpha[slot + j] += node[slot + j]
-            if position[p, END] == sink and alpha[slot + j] < best:
+            if arc[p, END] == sink and alpha[slot + j] < best:
                 best = alpha[slot + j]
                 at = p
                 label = j
@@ -124,6 +126,7 @@ def minimise_lattices(components, schedule, energies, bias, work, labels, minimu
 @inner
 def _sum_arcs(c, schedule, alpha, node, ahead):
     """Free energy where arcs do not depend on each other; alpha becomes the cost of all paths through (arc, state)."""
+    arc = schedule.arc
     position = schedule.position
     first = schedule.component[c, FIRST]
     last = schedule.component[c + 1, FIRST]
@@ -134,14 +137,14 @@ def _sum_arcs(c, schedule, alpha, node, ahead):
     node[0] = 0.0
     ahead[nodes - 1] = 0.0
     for p in range(first, last):
-        arc = soft_minimum(alpha, position[p, SLOT], position[p, STATES])
-        node[position[p, END]] = _soft_add(node[position[p, END]], node[position[p, START]] + arc)
+        own = soft_minimum(alpha, position[p, SLOT], position[p, STATES])
+        node[arc[p, END]] = _soft_add(node[arc[p, END]], node[arc[p, START]] + own)
     for p in range(last - 1, first - 1, -1):
-        arc = soft_minimum(alpha, position[p, SLOT], position[p, STATES])
-        ahead[position[p, START]] = _soft_add(ahead[position[p, START]], ahead[position[p, END]] + arc)
+        own = soft_minimum(alpha, position[p, SLOT], position[p, STATES])
+        ahead[arc[p, START]] = _soft_add(ahead[arc[p, START]], ahead[arc[p, END]] + own)
     for p in range(first, last):
         for j in range(position[p, STATES]):
-            alpha[position[p, SLOT] + j] += node[position[p, START]] + ahead[position[p, END]]
+            alpha[position[p, SLOT] + j] += node[arc[p, START]] + ahead[arc[p, END]]
     return node[nodes - 1]
 
 
@@ -153,6 +156,7 @@ def _sum_transitions(c, schedule, energies, beta, work):
     all ways on from it.
     """
     alpha, node, ahead, table = work
+    arc = schedule.arc
     position = schedule.position
     edge = schedule.edge
     sink = schedule.component[c, NODES] - 1
@@ -162,8 +166,8 @@ def _sum_transitions(c, schedule, energies, beta, work):
         slot = position[p, SLOT]
         states = position[p, STATES]
         for j in range(states):
-            node[slot + j] = 0.0 if position[p, START] == 0 else np.inf
-            ahead[slot + j] = 0.0 if position[p, END] == sink else np.inf
+            node[slot + j] = 0.0 if arc[p, START] == 0 else np.inf
+            ahead[slot + j] = 0.0 if arc[p, END] == sink else np.inf
         while e < schedule.component[c + 1, EDGE] and edge[e, CHILD] == p:
             q = edge[e, PARENT]
             read_table(e, schedule, energies, beta, table)
@@ -176,7 +180,7 @@ def _sum_transitions(c, schedule, energies, beta, work):
             own = alpha[slot + j]
             alpha[slot + j] = own + node[slot + j]
             node[slot + j] = own
-        if position[p, END] == sink:
+        if arc[p, END] == sink:
             free = _soft_add(free, soft_minimum(alpha, slot, states))
     for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
         before = position[edge[e, PARENT], SLOT]

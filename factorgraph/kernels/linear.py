@@ -171,6 +171,15 @@ def active_rows(bits, width, rows, first, last, out):
 
 
 @kernel
+def count_features(indptr, tables):
+    """Features of `tables`, with repeats."""
+    count = 0
+    for i in range(tables.size):
+        count += indptr[tables[i] + 1] - indptr[tables[i]]
+    return count
+
+
+@kernel
 def list_features(indptr, indices, tables, out):
     """out = the features of `tables`, one table after the other."""
     k = 0
@@ -178,6 +187,19 @@ def list_features(indptr, indices, tables, out):
         for e in range(get(indptr, tables[i]), get(indptr, tables[i] + 1)):
             out[k] = get(indices, e)
             k += 1
+
+
+@kernel
+def rank_sorted(keys, features, rows):
+    """As `rank_features`, from the sorted keys features[k] · 2³² + k."""
+    count = 0
+    for i in range(keys.size):
+        f = keys[i] >> 32
+        if count == 0 or rows[count - 1] != f:
+            rows[count] = f
+            count += 1
+        features[keys[i] & 0xFFFFFFFF] = count - 1
+    return count
 
 
 @kernel

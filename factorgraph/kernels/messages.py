@@ -8,7 +8,7 @@ Beliefs are padded to 64 bytes and hold +inf past their states, so a vector that
 
     ROWS     one dense table, child first in scope: vectors over the parent's states
     COLUMNS  one dense table, parent first: a horizontal minimum per parent state
-    SHARED   one dense table read by many edges: padded copies both ways round, always vectors over rows
+    SHARED_  (rows or columns) one dense table read by many edges: padded copies both ways round, vectors over rows
     POTTS    weight where the labels differ, in O(states)
     GENERAL  any arity, any number of folded factors: summed into a dense table, parent first, and reduced
 """
@@ -18,10 +18,10 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import inner, kernel
-from .schedule import CHILD, CHILDREN, EDGE, FOLDS, FORM, PARENT, SLOT, STATES, TABLE, UP
+from .schedule import CHILD, EDGE, FORM, PARENT, SLOT, STATES, TABLE, UP
 from .simd import get, trailing_zeros, vadd, vequal, vhmin, vload, vmin, vsplat, vstore
 
-ROWS, COLUMNS, SHARED, POTTS, GENERAL = range(5)
+ROWS, COLUMNS, SHARED_ROWS, SHARED_COLUMNS, POTTS, GENERAL = range(6)
 
 
 @inner
@@ -85,22 +85,24 @@ def up_potts(belief, child, parent, weight, child_states, parent_states):
 @inner
 def up_general(schedule, e, tables, belief, scratch):
     """Reduce a dense table, parent first, over its children, the last first."""
-    edge = schedule.edge
-    parent = edge[e, PARENT]
-    size = np.int64(1)
-    for k in range(edge[e, CHILDREN]):
-        size *= schedule.position[edge[e, CHILD] + k, STATES]
-    size *= schedule.position[parent, STATES]
+    parent = schedule.edge[e, PARENT]
+    first = schedule.edge[e, CHILD]
+    children = schedule.index[schedule.edge[e, TABLE] - 2]
+    size = schedule.position[parent, STATES]
+    for p in range(first, first + children):
+        size *= schedule.position[p, STATES]
     for x in range(size):
-        scratch[x] = tables[edge[e, UP] + x]
-    for k in range(edge[e, CHILDREN] - 1, -1, -1):
-        states = schedule.position[edge[e, CHILD] + k, STATES]
-        child = schedule.position[edge[e, CHILD] + k, SLOT]
+        scratch[x] = tables[schedule.edge[e, UP] + x]
+    for p in range(first + children - 1, first - 1, -1):
+        states = schedule.position[p, STATES]
+        child = schedule.position[p, SLOT]
         size //= states
         for x in range(size):
             least = scratch[x * states] + belief[child]
             for i in range(1, states):
-                least = min(least, scratch[x * states + i] + belief[child + i])
+                value = scratch[x * states + i] + belief[child + i]
+                if value < least:
+                    least = value
             scratch[x] = least
     for j in range(size):
         belief[schedule.position[parent, SLOT] + j] += scratch[j]
@@ -152,17 +154,17 @@ def argmin_potts(belief, child, weight, label, states):
 @inner
 def argmin_general(schedule, e, tables, belief, label):
     """First joint argmin over all children of a dense table's row `label`, as one index, the last child fastest."""
-    edge = schedule.edge
+    first = schedule.edge[e, CHILD]
+    children = schedule.index[schedule.edge[e, TABLE] - 2]
     size = np.int64(1)
-    for k in range(edge[e, CHILDREN]):
-        size *= schedule.position[edge[e, CHILD] + k, STATES]
+    for p in range(first, first + children):
+        size *= schedule.position[p, STATES]
     least = belief.dtype.type(np.inf)
-    at = 0
+    at = np.int64(0)
     for x in range(size):
-        value = tables[edge[e, UP] + label * size + x]
+        value = tables[schedule.edge[e, UP] + label * size + x]
         y = x
-        for k in range(edge[e, CHILDREN] - 1, -1, -1):
-            p = edge[e, CHILD] + k
+        for p in range(first + children - 1, first - 1, -1):
             value += belief[schedule.position[p, SLOT] + y % schedule.position[p, STATES]]
             y //= schedule.position[p, STATES]
         if value < least:
@@ -172,34 +174,20 @@ def argmin_general(schedule, e, tables, belief, label):
 
 
 @kernel
-def copy_shared(energies, start, tables, rows, columns, copies, to):
-    """Padded copies of `tables` dense (rows, columns) tables, each followed by its transpose, from `to` on."""
-    across = (columns + 15) // 16 * 16
-    down = (rows + 15) // 16 * 16
-    for _ in range(tables):
-        for i in range(rows):
-            for j in range(columns):
-                value = energies[start + i * columns + j]
-                copies[to + i * across + j] = value
-                copies[to + rows * across + j * down + i] = value
-        start += rows * columns
-        to += rows * across + columns * down
-
-
-@kernel
 def copy_general(components, schedule, energies, copies):
     """Dense tables, parent first, of all general edges of the listed components: folded factors summed."""
     for c in components:
         for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
             if schedule.edge[e, FORM] != GENERAL:
                 continue
-            size = schedule.position[schedule.edge[e, PARENT], STATES]
-            for k in range(schedule.edge[e, CHILDREN]):
-                size *= schedule.position[schedule.edge[e, CHILD] + k, STATES]
             i = schedule.edge[e, TABLE]
+            folds = schedule.index[i - 1]
+            size = schedule.position[schedule.edge[e, PARENT], STATES]
+            for p in range(schedule.edge[e, CHILD], schedule.edge[e, CHILD] + schedule.index[i - 2]):
+                size *= schedule.position[p, STATES]
             for x in range(size):
                 value = energies.dtype.type(0)
-                for _ in range(schedule.edge[e, FOLDS]):
+                for _ in range(folds):
                     if schedule.index[i] >= 0:
                         value += energies[schedule.index[i]]
                     i += 1

@@ -70,15 +70,6 @@ def number_components(parent, component):
 
 
 @kernel
-def count_factors(scopes, component, first, entries):
-    """Add a block's factors and scope entries to the counts of their components (at index c + 1)."""
-    for f in range(scopes.shape[0]):
-        c = component[scopes[f, 0]]
-        first[c + 1] += 1
-        entries[c + 1] += scopes.shape[1]
-
-
-@kernel
 def place_factors(scopes, table, block, component, cursor, entry, row, var):
     """Write a block's factors behind their components' cursors.
 
@@ -116,60 +107,28 @@ def _same_scope(row, var, f, g):
 
 
 @kernel
-def fold_parallel(factors, suspect, table, out):
+def fold_parallel(factors, suspect, degree, head, following, out):
     """out[f] = the first factor over the same set of variables, in components where `suspect` is set.
 
-    `table` is an open-addressing hash table of factors (int64, −1 empty, size a power of two); the hash does not
-    depend on the order of the scope.
+    Every factor is kept in a list of its variable of least degree (head (V,) and following (F,) start as −1), so that
+    lists are short: Σ min(degree) over pairs is O(F^1.5), whatever the graph.
     """
     row = factors.row
-    mask = table.size - 1
     for c in range(suspect.size):
         for f in range(factors.first[c], factors.first[c + 1]):
             out[f] = f
             if not suspect[c] or row[f + 1, SCOPE] - row[f, SCOPE] < 2:
                 continue
-            h = np.uint64(0)
-            for e in range(row[f, SCOPE], row[f + 1, SCOPE]):
-                x = np.uint64(factors.var[e] + 1) * np.uint64(0x9E3779B97F4A7C15)
-                x ^= x >> np.uint64(29)
-                h += x * np.uint64(0xBF58476D1CE4E5B9)
-            i = np.int64((h ^ (h >> np.uint64(32))) & np.uint64(mask))
-            while table[i] >= 0 and not _same_scope(row, factors.var, table[i], f):
-                i = (i + 1) & mask
-            if table[i] < 0:
-                table[i] = f
+            v = factors.var[row[f, SCOPE]]
+            for e in range(row[f, SCOPE] + 1, row[f + 1, SCOPE]):
+                u = factors.var[e]
+                if degree[u] < degree[v] or (degree[u] == degree[v] and u < v):
+                    v = u
+            g = head[v]
+            while g >= 0 and not _same_scope(row, factors.var, g, f):
+                g = following[g]
+            if g >= 0:
+                out[f] = g
             else:
-                out[f] = table[i]
-
-
-@kernel
-def classify(factors, same, variables, lattice, degree, kinds):
-    """Class of each component, and Σ (arity − 1) − (variables − 1) > 0 or not: returns how many are LOOPY.
-
-    `same` is empty where nothing is parallel; `degree` (V,) receives the distinct edges of each variable.
-    """
-    row = factors.row
-    loopy = 0
-    for c in range(variables.size):
-        total = 1 - variables[c]
-        kind = ISOLATED if variables[c] == 1 else CHAIN
-        for f in range(factors.first[c], factors.first[c + 1]):
-            arity = row[f + 1, SCOPE] - row[f, SCOPE]
-            if arity < 2 or (same.size > 0 and same[f] != f):
-                continue
-            total += arity - 1
-            if arity > 2:
-                kind = TREE
-            for e in range(row[f, SCOPE], row[f + 1, SCOPE]):
-                v = factors.var[e]
-                degree[v] += 1
-                if degree[v] > 2:
-                    kind = TREE
-        if lattice[c]:
-            kind = LATTICE
-        elif total > 0:
-            kind = LOOPY
-            loopy += 1
-        kinds[c] = kind
-    return loopy
+                following[f] = head[v]
+                head[v] = f

@@ -52,8 +52,9 @@ class Declared:
         return out
 
     @cached_property
-    def _components(self) -> tuple[np.ndarray, np.ndarray]:
-        """Example i owns components `index[ptr[i] : ptr[i + 1]]`: (ptr int64 (N + 1,), index int64 (C,))."""
+    def _components(self) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Example i owns components `index[ptr[i] : ptr[i + 1]]`: ptr int64 (N + 1,), index int64 (C,), and whether
+        each owns exactly one."""
         plan = self.compile()
         start, count, example = (np.array([g[k] for g in self.groups], np.int64) for k in (2, 3, 1))
         variable = _ranges(start, count)
@@ -74,19 +75,19 @@ class Declared:
                 f"Model: variables of {name!r} are connected to no example; expected build_many to return an indptr "
                 f"for {name!r} too, or factors that connect them"
             )
-        ptr = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=self.count))])
-        return ptr, np.argsort(owners, kind="stable")
+        count = np.bincount(owners, minlength=self.count)
+        return np.concatenate([[0], np.cumsum(count)]), np.argsort(owners, kind="stable"), bool((count == 1).all())
 
     def components(self, examples: np.ndarray) -> np.ndarray:
         """int64, sorted: the components of some examples."""
-        ptr, index = self._components
-        start = ptr[examples]
-        length = ptr[examples + 1] - start
-        return np.sort(index[_ranges(start, length)])
+        ptr, index, one_each = self._components
+        if one_each:
+            return np.sort(index[examples])
+        return np.sort(index[_ranges(ptr[examples], ptr[examples + 1] - ptr[examples])])
 
     def owners(self, components: np.ndarray) -> np.ndarray:
         """int64, sorted: the examples that own some of these components."""
-        ptr, index = self._components
+        ptr, index, _ = self._components
         place = np.empty_like(index)
         place[index] = np.arange(index.size)
         return np.unique(np.searchsorted(ptr, place[components], side="right") - 1)
@@ -96,6 +97,8 @@ class Declared:
 
         Errors: FactorGraphError that names the example, for a wrong number of them, wrong names, shapes, states.
         """
+        if not hasattr(labels, "__len__"):
+            raise FactorGraphError(f"Y: expected a sequence of answers, one for each example; got {labels!r}")
         if len(labels) != self.count:
             raise FactorGraphError(f"Y: expected the answers of {self.count} examples as in X; got {len(labels)}")
         plan = self.compile()

@@ -11,7 +11,6 @@ function of what a checkpoint holds, so a run that was killed and resumed ends w
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,8 +27,8 @@ from ..infer import Auto, Solver
 from ..losses import Loss, Margin
 from ..optim import SGD, Parameters, Rule, State
 from ..plan import Answers
-from . import checkpoint as files
 from .model import Declared, Model
+from .resume import Record, keep, restore, settings_of
 
 #: Fields of a run's history, one record per epoch.
 HISTORY = np.dtype([("epoch", np.int64), ("loss", np.float64), ("seconds", np.float64)])
@@ -80,9 +79,9 @@ def train(
     Errors: FactorGraphError for wrong arguments, labels that do not fit (Y[i] is named), unreachable answers, a
     checkpoint of another run, a loss that is no longer finite; FormatError for a checkpoint that cannot be read.
     """
-    loss, rule = loss or Margin(), optimizer or SGD()
-    _check(epochs, batch, seed, unreachable, rule, checkpoint)
-    solver = solver or Auto()
+    loss, rule, solver = loss or Margin(), optimizer or SGD(), solver or Auto()
+    _check(epochs, batch, seed, unreachable, checkpoint)
+    _check_parts(model, loss, rule, solver)
     if threads is not None:
         solver = replace(solver, threads=threads)
     declared = model.declare(X)
@@ -94,15 +93,25 @@ def train(
         skipped = _unreachable(declared, answers, energies, solver, unreachable)
         kept = np.setdiff1d(np.arange(declared.count), skipped)
         if not kept.size:
-            raise FactorGraphError(f"train: expected at least one example to learn from; got {declared.count}")
+            raise FactorGraphError(
+                f"train: expected at least one example to learn from; got {declared.count}, {skipped.size} unreachable"
+            )
         state = rule.init(parameters)
-        history: list[tuple[int, float, float]] = []
+        history: list[Record] = []
         settings: dict[str, str] = {}
         if checkpoint is not None:
-            settings = _settings(declared, answers, parameters, loss, rule, solver, batch, seed, shuffle, initial)
-            settings |= {"skipped": str(skipped.tolist())} | ({} if rule.anytime else {"epochs": str(epochs)})
+            settings = settings_of(declared, answers, parameters, initial) | {
+                "loss": loss.fingerprint(),
+                "optimizer": rule.fingerprint(),
+                "solver": repr(replace(solver, threads=None)),
+                "batch": str(batch),
+                "seed": str(seed),
+                "shuffle": str(bool(shuffle)),
+                "skipped": str(skipped.tolist()),
+                "epochs": "any" if rule.anytime else str(epochs),
+            }
             if resume and os.path.exists(checkpoint):
-                parameters, state, history = _restore(checkpoint, settings, parameters)
+                parameters, state, history = restore(checkpoint, settings, epochs)
         step = _Step(declared, answers, loss, rule, solver, parameters, state, energies)
         size = -(-kept.size // batch)
         with _bar(progress, epochs * size, len(history) * size) as bar:
@@ -122,7 +131,7 @@ def train(
                 history.append((epoch, mean, perf_counter() - began))
                 bar.set_postfix(loss=f"{mean:.4g}")
                 if checkpoint is not None:
-                    _keep(checkpoint, settings, parameters, state, history)
+                    keep(checkpoint, settings, parameters, state, history)
     return Run(rule.final(parameters, state), np.array(history, HISTORY), skipped)
 
 
@@ -160,18 +169,27 @@ class _Step:
         return value
 
 
-def _check(epochs: Any, batch: Any, seed: Any, unreachable: Any, rule: Any, checkpoint: Any) -> None:
+def _check(epochs: Any, batch: Any, seed: Any, unreachable: Any, checkpoint: Any) -> None:
     for name, value, least in (("epochs", epochs, 0), ("batch", batch, 1), ("seed", seed, 0)):
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise FactorGraphError(f"train: expected {name} to be an int, at least {least}; got {value!r}")
     if unreachable not in ("raise", "skip"):
         raise FactorGraphError(f"train: expected unreachable to be 'raise' or 'skip'; got {unreachable!r}")
-    if not isinstance(rule, Rule):
-        raise FactorGraphError(f"train: expected an optimizer such as optim.SGD(0.1); got {rule!r}")
     if checkpoint is not None and not Path(checkpoint).parent.is_dir():
         raise FactorGraphError(
             f"train: expected checkpoint to be a file in a folder that exists; got {os.fspath(checkpoint)!r}"
         )
+
+
+def _check_parts(model: Any, loss: Any, rule: Any, solver: Any) -> None:
+    for name, part, kind, example in (
+        ("model", model, Model, "Model(build)"),
+        ("loss", loss, Loss, "losses.Margin()"),
+        ("optimizer", rule, Rule, "optim.SGD(0.1)"),
+        ("solver", solver, Solver, "Auto()"),
+    ):
+        if not isinstance(part, kind):
+            raise FactorGraphError(f"train: expected {name} to be an object such as {example}; got {part!r}")
 
 
 def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray] | None) -> Parameters:
@@ -180,7 +198,12 @@ def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray] | No
     for name, given in (initial or {}).items():
         if name not in parameters:
             raise FactorGraphError(f"initial: unknown name {name!r}; expected some of {sorted(parameters)}")
-        array = np.array(given, parameters[name].dtype)
+        try:
+            array = np.array(given, parameters[name].dtype)
+        except (TypeError, ValueError):
+            raise FactorGraphError(
+                f"initial[{name!r}]: expected numbers of shape {parameters[name].shape}; got {given!r}"
+            ) from None
         if array.shape != parameters[name].shape or not np.isfinite(array).all():
             raise FactorGraphError(
                 f"initial[{name!r}]: expected finite values of shape {parameters[name].shape}; got shape {array.shape}"
@@ -201,67 +224,6 @@ def _unreachable(declared: Declared, answers: Answers, energies: np.ndarray, sol
             "these examples out by unreachable='skip'"
         )
     return examples
-
-
-def _settings(
-    declared: Declared,
-    answers: Answers,
-    parameters: Parameters,
-    loss: Loss,
-    rule: Rule,
-    solver: Solver,
-    batch: int,
-    seed: int,
-    shuffle: bool,
-    initial: Mapping[str, np.ndarray] | None,
-) -> dict[str, str]:
-    """What must be the same for a run to go on, as text by name."""
-    known = hashlib.sha256(answers.labels)
-    for lattice, string in sorted(answers.strings.items()):
-        known.update(f"{lattice}:{string.tolist()}".encode())
-    start = hashlib.sha256()
-    for name in sorted(initial or {}):
-        start.update(name.encode() + parameters[name].tobytes())
-    return {
-        "loss": loss.fingerprint(),
-        "optimizer": rule.fingerprint(),
-        "solver": repr(replace(solver, threads=None)),
-        "batch": str(batch),
-        "seed": str(seed),
-        "shuffle": str(bool(shuffle)),
-        "examples": str(declared.count),
-        "structure": declared.compile().digest.hex(),
-        "answers": known.hexdigest(),
-        "initial": start.hexdigest() if initial else "the factors' own",
-        "parameters": ", ".join(f"{name} {a.dtype}{a.shape}" for name, a in sorted(parameters.items())),
-    }
-
-
-def _keep(
-    path: str | os.PathLike[str],
-    settings: Mapping[str, str],
-    parameters: Parameters,
-    state: State,
-    history: Sequence[tuple[int, float, float]],
-) -> None:
-    """Write all that the rest of the run depends on."""
-    arrays = {f"parameter:{name}": array for name, array in parameters.items()}
-    arrays |= {f"state:{name}": value for name, value in state.items() if isinstance(value, np.ndarray)}
-    scalars = {name: value for name, value in state.items() if not isinstance(value, np.ndarray)}
-    files.save(path, "training", settings, {"state": scalars, "history": list(history)}, arrays)
-
-
-def _restore(
-    path: str | os.PathLike[str], settings: Mapping[str, str], parameters: Parameters
-) -> tuple[Parameters, State, list[tuple[int, float, float]]]:
-    """What `_keep` wrote, after a comparison of the settings."""
-    contents = files.load(path, "training")
-    files.compare(path, contents.settings, settings)
-    arrays = contents.arrays
-    state = {name.removeprefix("state:"): array for name, array in arrays.items() if name.startswith("state:")}
-    kept = {name: arrays[f"parameter:{name}"] for name in parameters}
-    history = [(int(epoch), float(mean), float(seconds)) for epoch, mean, seconds in contents.values["history"]]
-    return kept, contents.values["state"] | state, history
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from ..kernels.minsum import Loops, incident_entries
 from ..kernels.schedule import Schedule
 from ..kernels.simd import buffer
 from ..kernels.structure import (
+    CHAIN,
+    ISOLATED,
     LATTICE,
     LOOPY,
     SCOPE,
+    TREE,
     Factors,
-    classify,
-    count_factors,
     fold_parallel,
     number_components,
     place_factors,
@@ -90,7 +91,9 @@ class Plan:
         entries = np.zeros(self.n_components + 1, np.int64)
         wide = [b for b in self.blocks if b.states]
         for block in wide:
-            count_factors(block.scopes, self.component, first, entries)
+            count = np.bincount(self.component[block.scopes[:, 0]], minlength=self.n_components)
+            first[1:] += count
+            entries[1:] += count * len(block.states)
         np.cumsum(first, out=first)
         np.cumsum(entries, out=entries)
         row = np.empty((int(first[-1]) + 1, 3), np.int64)
@@ -105,23 +108,36 @@ class Plan:
         return Factors(frozen(first), frozen(row), frozen(var)), variables
 
     def _classify(self, variables: np.ndarray) -> None:
-        lattice = np.zeros(self.n_components, np.uint8)
-        lattice[self.lattices.component] = 1
+        """`kinds`, `degree` (distinct edges of each variable) and `same`."""
+        lattice = np.zeros(self.n_components, bool)
+        lattice[self.lattices.component] = True
         self.same = frozen(NONE.copy())
-        self.degree = np.zeros(self.states.size, np.int32)
-        self.kinds = np.empty(self.n_components, np.uint8)
-        loopy = classify(self.factors, self.same, variables, lattice, self.degree, self.kinds)
-        if loopy or lattice.any():  # a cycle may be nothing but factors over the same variables
-            suspect = self.kinds >= LATTICE
-            same = np.empty(len(self.factors.row) - 1, np.int64)
-            table = np.full(1 << max(4, int(2 * same.size).bit_length()), -1, np.int64)
-            fold_parallel(self.factors, suspect, table, same)
+        self.degree, self.kinds = self._kinds(variables, lattice)
+        if (self.kinds >= LATTICE).any():  # a cycle may be nothing but factors over the same variables
+            same, following = np.empty((2, len(self.factors.row) - 1), np.int64)
+            following.fill(-1)
+            head = np.full(self.states.size, -1, np.int64)
+            fold_parallel(self.factors, self.kinds >= LATTICE, self.degree, head, following, same)
             if (same != np.arange(same.size)).any():
                 self.same = frozen(same)
-                self.degree[:] = 0
-                classify(self.factors, self.same, variables, lattice, self.degree, self.kinds)
-        frozen(self.degree)
-        frozen(self.kinds)
+                self.degree, self.kinds = self._kinds(variables, lattice)
+
+    def _kinds(self, variables: np.ndarray, lattice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        factors = self.factors
+        arity = np.diff(factors.row[:, SCOPE])
+        edges = arity > 1
+        if self.same.size:
+            edges &= self.same == np.arange(self.same.size)
+        ends = np.add.accumulate(np.concatenate([[0], np.where(edges, arity - 1, 0)]))
+        cycles = np.diff(ends[factors.first]) - (variables - 1)
+        var = factors.var if edges.all() else factors.var[np.repeat(edges, arity)]
+        degree = np.bincount(var, minlength=self.states.size).astype(np.int32)
+        kinds = np.where(variables == 1, ISOLATED, CHAIN).astype(np.uint8)
+        kinds[self.component[degree > 2]] = TREE
+        kinds[self.component[factors.var[factors.row[:-1, SCOPE][arity > 2]]]] = TREE
+        kinds[cycles > 0] = LOOPY
+        kinds[lattice] = LATTICE
+        return frozen(degree), frozen(kinds)
 
     def __hash__(self) -> int:
         return hash(self.digest)

@@ -9,30 +9,28 @@ import numpy as np
 from ..kernels import messages
 from ..kernels.schedule import (
     CHILD,
-    CHILDREN,
     DOWN,
     EDGE,
     END,
     FIRST,
-    FOLDS,
     FORM,
     NODES,
     PARENT,
+    SLOT,
     START,
+    STATE,
     STATES,
     TABLE,
+    UNARY,
     UP,
     VAR,
     Schedule,
     incidence,
     place_general,
-    place_slots,
-    place_steps,
-    place_unaries,
     sweep_forests,
     sweep_lattices,
 )
-from ..kernels.structure import KIND, LATTICE, LOOPY, SCOPE
+from ..kernels.structure import KIND, LATTICE, LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 
 if TYPE_CHECKING:
@@ -72,10 +70,11 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
     positions, edges = int(component[-1, FIRST]), int(component[-1, EDGE])
     schedule = Schedule(
         component,
-        np.zeros((positions + 1, 7), np.int64),
-        np.zeros((edges + 1, 10), np.int64),
+        np.zeros((positions + 1, 5), np.int64),
+        np.zeros((edges, 6), np.int64),
         np.zeros(int(np.count_nonzero((arity == 1) & swept[owner])), np.int64),
         np.zeros(0, np.int64),
+        np.zeros((positions + 1 if plan.lattices.nodes.size else 0, 2), np.int64),
     )
     place = np.full(plan.states.size, -1, np.int64)
     edge = np.zeros(edges, np.int64)
@@ -87,9 +86,8 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
         sweep_forests(factors, kinds, _roots(plan), ptr, incident, schedule, place, edge)
     if plan.lattices.nodes.size:
         _sweep_lattices(plan, schedule, place, edge)
-    belief = int(place_slots(schedule, plan.states, plan.offsets, 16))
-    place_unaries(factors, place, schedule)
-    place_steps(factors, schedule, edge)
+    belief = _place_beliefs(plan, schedule)
+    _place_unaries(plan, schedule, place, np.flatnonzero(arity == 1))
     schedule, copies, copied, general = _shape_edges(plan, schedule, place, edge)
     for array in schedule:
         array.flags.writeable = False
@@ -113,30 +111,53 @@ def _sweep_lattices(plan: Plan, schedule: Schedule, place: np.ndarray, edge: np.
     owner = np.repeat(lattices.component, np.diff(lattices.ptr))
     order = np.lexsort((lattices.end, lattices.start, owner))
     sweep_lattices(plan.factors, plan.same, plan.kinds, lattices.var[order], schedule, place, edge)
-    schedule.position[place[lattices.var], START] = lattices.start
-    schedule.position[place[lattices.var], END] = lattices.end
+    schedule.arc[place[lattices.var], START] = lattices.start
+    schedule.arc[place[lattices.var], END] = lattices.end
+
+
+def _place_beliefs(plan: Plan, schedule: Schedule) -> int:
+    """STATES, STATE and SLOT of all positions; returns the widest component's belief entries."""
+    position, first = schedule.position[:-1], schedule.component[:, FIRST]
+    position[:, STATES] = plan.states[position[:, VAR]]
+    position[:, STATE] = plan.offsets[position[:, VAR]]
+    ends = np.zeros(len(position) + 1, np.int64)
+    np.cumsum((position[:, STATES] + 15) // 16 * 16, out=ends[1:])
+    position[:, SLOT] = ends[:-1] - np.repeat(ends[first[:-1]], np.diff(first))
+    return int(np.diff(ends[first]).max(initial=0))
+
+
+def _place_unaries(plan: Plan, schedule: Schedule, place: np.ndarray, unaries: np.ndarray) -> None:
+    """UNARY of all positions and the unary tables themselves, in the order of declaration."""
+    row = plan.factors.row[unaries]
+    at = place[plan.factors.var[row[:, SCOPE]]]
+    if (at < 0).any():
+        row, at = row[at >= 0], at[at >= 0]
+    count = np.bincount(at, minlength=len(schedule.position))
+    schedule.position[1:, UNARY] = np.cumsum(count[:-1])
+    one_each = at.size + 1 == len(schedule.position) and count[:-1].max(initial=1) == 1
+    order = None if one_each else np.argsort(at, kind="stable")
+    schedule.unary[at if order is None else slice(None)] = row[slice(None) if order is None else order, OFFSET]
 
 
 def _shape_edges(
     plan: Plan, schedule: Schedule, place: np.ndarray, edge: np.ndarray
 ) -> tuple[Schedule, tuple[tuple[int, int], ...], int, bool]:
     """FORM of every edge, room for padded copies of shared tables, and the index of general edges."""
-    factors, edges = plan.factors, schedule.edge[: edge.size]
-    edges[:, FOLDS] = 1
+    factors, edges = plan.factors, schedule.edge
+    scope = factors.row[edge, SCOPE]
+    children = factors.row[edge + 1, SCOPE] - scope - 1
+    folds = np.ones(edge.size, np.int64)
     if plan.same.size:
         edge_of = np.full(factors.row.shape[0], -1, np.int64)
         edge_of[edge] = np.arange(edge.size)
-        folded = np.flatnonzero(plan.same != np.arange(plan.same.size))
-        owner = edge_of[plan.same[folded]]
-        np.add.at(edges[:, FOLDS], owner[owner >= 0], 1)
-    plain = (edges[:, CHILDREN] == 1) & (edges[:, FOLDS] == 1)
-    parent = schedule.position[edges[:, PARENT]]
-    parent_first = parent[:, VAR] == factors.var[factors.row[edge, SCOPE]]
+        owner = edge_of[plan.same[plan.same != np.arange(plan.same.size)]]
+        folds += np.bincount(owner[owner >= 0], minlength=edge.size)
+    parent = edges[:, PARENT]
+    parent_first = schedule.position[parent, VAR] == factors.var[scope]
+    edges[:, TABLE] = factors.row[edge, OFFSET]
     form = np.where(parent_first, messages.COLUMNS, messages.ROWS)
     form[factors.row[edge, KIND] == POTTS] = messages.POTTS
-    form[~plain] = messages.GENERAL
-    edges[:, FORM] = form
-    starts = np.array([b.start for b in plan.blocks], np.int64)
+    form[(children > 1) | (folds > 1)] = messages.GENERAL
     copies, copied = [], 0
     for index, block in enumerate(plan.blocks):
         if block.table is None or block.tables > MOST_COPIES or block.lattice or len(block.shape) != 2:
@@ -144,25 +165,29 @@ def _shape_edges(
         rows, columns = block.states
         across, down = -(-columns // 16) * 16, -(-rows // 16) * 16
         inside = (edges[:, TABLE] >= block.start) & (edges[:, TABLE] < block.start + block.tables * block.size)
-        chosen = np.flatnonzero(inside & ((form == messages.ROWS) | (form == messages.COLUMNS)))
-        table = (edges[chosen, TABLE] - starts[index]) // block.size
-        as_is = copied + table * (rows * across + columns * down)
+        inside &= form <= messages.COLUMNS
+        as_is = copied + (edges[inside, TABLE] - block.start) // block.size * (rows * across + columns * down)
         turned = as_is + rows * across
-        edges[chosen, UP] = np.where(parent_first[chosen], turned, as_is)
-        edges[chosen, DOWN] = np.where(parent_first[chosen], as_is, turned)
-        edges[chosen, FORM] = messages.SHARED
+        edges[inside, UP] = np.where(parent_first[inside], turned, as_is)
+        edges[inside, DOWN] = np.where(parent_first[inside], as_is, turned)
+        form[inside] += messages.SHARED_ROWS
         copies.append((index, copied))
         copied += block.tables * (rows * across + columns * down)
+    edges[:, FORM] = form
     general = np.flatnonzero(form == messages.GENERAL)
     if general.size:
-        sizes = parent[general, STATES].copy()
-        for k in range(int(edges[general, CHILDREN].max())):
-            more = edges[general, CHILDREN] > k
+        sizes = schedule.position[parent[general], STATES]
+        for k in range(int(children[general].max())):
+            more = children[general] > k
             sizes[more] *= schedule.position[edges[general[more], CHILD] + k, STATES]
         edges[general, UP] = copied + np.cumsum(sizes) - sizes
         copied += int(sizes.sum())
-        schedule = schedule._replace(index=np.empty(int((sizes * edges[general, FOLDS]).sum()), np.int64))
-        place_general(factors, place, schedule, general, edge, _chains(plan), schedule.index)
+        ends = np.cumsum(sizes * folds[general] + 2)
+        index_ = np.empty(int(ends[-1]), np.int64)
+        edges[general, TABLE] = ends - sizes * folds[general]
+        index_[edges[general, TABLE] - 2], index_[edges[general, TABLE] - 1] = children[general], folds[general]
+        schedule = schedule._replace(index=index_)
+        place_general(factors, place, schedule, general, edge, _chains(plan), index_)
     return schedule, tuple(copies), copied, bool(general.size)
 
 

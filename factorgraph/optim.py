@@ -216,22 +216,27 @@ class Adam(Rule):
     def update(self, parameters: Parameters, gradients: Mapping[str, Gradient], state: State) -> None:
         """See Rule.update."""
         state["step"] += 1
-        rate = self._rate(state) / (1.0 - self.beta1 ** state["step"])
-        correction = 1.0 / sqrt(1.0 - self.beta2 ** state["step"])
+        # rate · m̂ / (√v̂ + ε) with the corrections of both moments in the numbers: √v̂ = √v / c
+        c = sqrt(1.0 - self.beta2 ** state["step"])
+        rate, epsilon = self._rate(state) / (1.0 - self.beta1 ** state["step"]) * c, self.epsilon * c
         for name, array in parameters.items():
             gradient = gradients.get(name, 0.0)
             whole = np.asarray(gradient.dense() if isinstance(gradient, Rows) else gradient, array.dtype)
             if self.l2:
                 whole = whole + self.l2 * array
             first, second = state[f"first:{name}"], state[f"second:{name}"]
+            part = np.multiply(whole, 1.0 - self.beta1, out=np.empty_like(array))
             first *= self.beta1
-            first += (1.0 - self.beta1) * whole
+            first += part
             second *= self.beta2
-            second += (1.0 - self.beta2) * (whole * whole)
-            size = np.sqrt(second)
-            size *= correction
-            size += self.epsilon
-            array -= rate * (first / size)
+            np.multiply(whole, whole, out=part)
+            part *= 1.0 - self.beta2
+            second += part
+            np.sqrt(second, out=part)
+            part += epsilon
+            np.divide(first, part, out=part)
+            part *= rate
+            array -= part
             if self.average:
                 state[f"sum:{name}"] += array
 

@@ -488,6 +488,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Potts(1).bind(1, (), (3,)), "add(Potts): expected scopes of two variables; got 1"),
     (lambda: Potts(1).bind(1, (), (3, 2)), "expected two variables of equally many states; got 3 and 2 states"),
     (lambda: Potts([1, 2]).bind(3, (3,), (2, 2)), "of shape () (shared) or (3,) (one each); got (2,). An array of"),
+    (lambda: Potts([[1, 2]]).bind(2, (2,), (2, 2)), "of shape () (shared) or (2,) (one each); got (1, 2)"),
     (lambda: Linear(None, ""), "Linear: expected param to be a name, a non-empty str; got ''"),
     (lambda: Linear(np.zeros((2, 2)), 3), "got 3"),  # type: ignore[arg-type]
     (lambda: Linear(5.0, "w"), "Linear('w'): expected features of shape (scopes, features) or shape + (features,)"),
@@ -552,6 +553,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (
         lambda: External("u").energies(None, {"u": np.zeros(6)}, np.zeros((2, 3))),
         "External('u'): expected inputs['u'] of shape (2, 3) (scopes, *states); got (6,)",
+    ),
+    (
+        lambda: External("u").energies(None, {"u": np.zeros((2, 4))}, np.zeros((2, 3))),
+        "External('u'): expected inputs['u'] of shape (2, 3) (scopes, *states); got (2, 4)",
     ),
     (lambda: External("u").energies(None, {"u": [[0, NAN]]}, np.zeros((1, 2))), "got inputs['u'][0, 1] = nan"),
 ]

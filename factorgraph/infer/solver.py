@@ -167,12 +167,11 @@ def pack(
     whole[0][components], whole[1][components] = energy, minimum
     constant = plan.constant(energies)
     worst = Status(int(status[components].max(initial=Status.OPTIMAL)))
-    total = float(minimum.sum()) + constant
-    below = float(bound[components].sum()) + constant
     if constant == np.inf:
-        worst, total, below, labels = Status.INFEASIBLE, np.inf, np.inf, np.full_like(labels, -1)
-    if worst == Status.INFEASIBLE:
-        total = below = np.inf
+        worst, labels = Status.INFEASIBLE, np.full_like(labels, -1)
+    total = below = spent = np.inf
+    if worst != Status.INFEASIBLE:
+        total, spent = float(minimum.sum()) + constant, float(energy.sum()) + constant
+        below = float(bound[components].sum()) + constant
     results = Components(whole[0], whole[1], bound, status, answer.method, tuple(answer.methods))
-    spent = float(energy.sum()) + constant if total < np.inf else np.inf
     return Solution(plan, labels, spent, total, below, worst, results, alphabets)

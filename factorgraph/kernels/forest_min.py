@@ -31,6 +31,11 @@ from .schedule import (
     FIRST,
     FORM,
     PARENT,
+    RUN_DOWN,
+    RUN_STEP,
+    RUN_TURN,
+    RUN_UNARY,
+    RUN_UP,
     SLOT,
     STATE,
     STATES,
@@ -39,7 +44,7 @@ from .schedule import (
     UP,
     VAR,
 )
-from .simd import vadd, vload, vstore
+from .simd import get, vadd, vload, vmin, vsplat, vstore
 
 
 @inner
@@ -56,6 +61,63 @@ def _start(p, position, unary, energies, bias, mask, belief):
         vstore(belief, position[p, SLOT] + j, x)
 
 
+@inner
+def _sweep_run(c, schedule, energies, copies, bias, mask, belief):
+    """The sweep towards the root of a run: a chain of equal alphabets, one unary table each at even steps, and one
+    shared table. Nothing is looked up per variable; unary, bias and message go into one store."""
+    width = 64 // belief.itemsize
+    first = schedule.component[c, FIRST]
+    count = schedule.component[c + 1, FIRST] - first
+    states = schedule.position[first, STATES]
+    stride = (states + 15) // 16 * 16
+    up = schedule.run[c, RUN_UP]
+    unary = schedule.run[c, RUN_UNARY]
+    step = schedule.run[c, RUN_STEP]
+    offset = schedule.position[first, STATE]
+    turn = schedule.run[c, RUN_TURN]
+    for i in range(count - 1, -1, -1):
+        slot = i * stride
+        child = slot + stride
+        u = unary + i * step
+        for j in range(0, states, width):
+            own = vadd(vload(energies, u + j), vload(mask, 16 - min(states - j, width)))
+            if bias.size > 0:
+                own = vadd(own, vload(bias, offset + i * turn + j))
+            if i < count - 1:
+                x0 = vadd(vsplat(get(belief, child)), vload(copies, up + j))
+                x1 = x0
+                x2 = x0
+                x3 = x0
+                k = 1
+                while k + 4 <= states:
+                    q = up + k * stride + j
+                    b = child + k
+                    x0 = vmin(x0, vadd(vsplat(get(belief, b)), vload(copies, q)))
+                    x1 = vmin(x1, vadd(vsplat(get(belief, b + 1)), vload(copies, q + stride)))
+                    x2 = vmin(x2, vadd(vsplat(get(belief, b + 2)), vload(copies, q + 2 * stride)))
+                    x3 = vmin(x3, vadd(vsplat(get(belief, b + 3)), vload(copies, q + 3 * stride)))
+                    k += 4
+                while k < states:
+                    x0 = vmin(x0, vadd(vsplat(get(belief, child + k)), vload(copies, up + k * stride + j)))
+                    k += 1
+                own = vadd(own, vmin(vmin(x0, x1), vmin(x2, x3)))
+            vstore(belief, slot + j, own)
+
+
+@inner
+def _trace_run(c, schedule, copies, belief, at, labels):
+    """Labels of a run from its root's label `at`."""
+    first = schedule.component[c, FIRST]
+    states = schedule.position[first, STATES]
+    stride = (states + 15) // 16 * 16
+    down = schedule.run[c, RUN_DOWN]
+    var = schedule.position[first, VAR]
+    turn = schedule.run[c, RUN_TURN] // states
+    for i in range(1, schedule.component[c + 1, FIRST] - first):
+        at = argmin_row(belief, i * stride, copies, down + at * stride, states)
+        labels[var + i * turn] = at
+
+
 @kernel
 def minimise_forests(components, schedule, energies, copies, bias, mask, work, labels, minimum):
     """Labels (per variable) and minimum of every listed component; minimum[i] (float64) belongs to components[i].
@@ -68,9 +130,14 @@ def minimise_forests(components, schedule, energies, copies, bias, mask, work, l
     for i in range(components.size):
         c = components[i]
         root = schedule.component[c, FIRST]
-        for p in range(root, schedule.component[c + 1, FIRST]):
+        run = schedule.run[c, RUN_STEP] != 0
+        if run:
+            _sweep_run(c, schedule, energies, copies, bias, mask, belief)
+        for p in range(root, root if run else schedule.component[c + 1, FIRST]):
             _start(p, position, schedule.unary, energies, bias, mask, belief)
-        for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
+        low = schedule.component[c, EDGE]
+        high = low if run else schedule.component[c + 1, EDGE]
+        for e in range(high - 1, low - 1, -1):
             p = edge[e, PARENT]
             q = edge[e, CHILD]
             form = edge[e, FORM]
@@ -95,7 +162,9 @@ def minimise_forests(components, schedule, energies, copies, bias, mask, work, l
                 at = k
         minimum[i] = belief[slot + at]
         labels[position[root, VAR]] = at
-        for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
+        if run:
+            _trace_run(c, schedule, copies, belief, at, labels)
+        for e in range(low, high):
             q = edge[e, CHILD]
             form = edge[e, FORM]
             of = position[q, SLOT]

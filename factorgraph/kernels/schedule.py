@@ -31,9 +31,14 @@ START, END = range(2)
 PARENT, CHILD, FORM, TABLE, UP, DOWN = range(6)
 
 
+#: Columns of Schedule.run: the root's unary table and the step from each position's to the next (0: no run), copies of
+#: the one table of all edges, step between the positions' variable states.
+RUN_UNARY, RUN_STEP, RUN_UP, RUN_DOWN, RUN_TURN = range(5)
+
+
 class Schedule(NamedTuple):
     """int64 arrays: component (C + 1, 3), position (P + 1, 5), edge (E, 6), unary (starts of unary tables in the
-    energies), index, arc (P + 1, 2).
+    energies), index, arc (P + 1, 2), run (C, 5).
 
     A GENERAL edge has at index[TABLE − 2] the number of its children (positions CHILD, CHILD + 1, …), at index[TABLE − 1]
     that of its folded factors, and from TABLE on, per entry (parent first, last child fastest) and factor, an index of
@@ -46,6 +51,7 @@ class Schedule(NamedTuple):
     unary: np.ndarray
     index: np.ndarray
     arc: np.ndarray
+    run: np.ndarray
 
 
 @kernel

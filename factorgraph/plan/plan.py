@@ -251,7 +251,7 @@ class Plan:
 
 def digest(states: np.ndarray, groups: tuple[Group, ...], blocks: tuple[Block, ...], lattices: Lattices) -> bytes:
     """Hash of a structure; the names of states are presentation and stay out."""
-    h = hashlib.blake2b(digest_size=16)
+    h = hashlib.sha1(usedforsecurity=False)
     h.update(np.ascontiguousarray(states))
     h.update(repr(groups).encode())
     for b in blocks:

@@ -30,7 +30,7 @@ from ..kernels.schedule import (
     sweep_forests,
     sweep_lattices,
 )
-from ..kernels.structure import KIND, LATTICE, LOOPY, OFFSET, SCOPE
+from ..kernels.structure import CHAIN, KIND, LATTICE, LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
         np.zeros(int(np.count_nonzero((arity == 1) & swept[owner])), np.int64),
         np.zeros(0, np.int64),
         np.zeros((positions + 1 if plan.lattices.nodes.size else 0, 2), np.int64),
+        np.zeros((plan.n_components, 5), np.int64),
     )
     place = np.full(plan.states.size, -1, np.int64)
     edge = np.zeros(edges, np.int64)
@@ -89,6 +90,7 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
     belief = _place_beliefs(plan, schedule)
     _place_unaries(plan, schedule, place, np.flatnonzero(arity == 1))
     schedule, copies, copied, general = _shape_edges(plan, schedule, place, edge)
+    _find_runs(plan, schedule)
     for array in schedule:
         array.flags.writeable = False
     table = max((int(np.prod(b.states)) for b in plan.blocks), default=1)
@@ -189,6 +191,31 @@ def _shape_edges(
         schedule = schedule._replace(index=index_)
         place_general(factors, place, schedule, general, edge, _chains(plan), index_)
     return schedule, tuple(copies), copied, bool(general.size)
+
+
+def _find_runs(plan: Plan, schedule: Schedule) -> None:
+    """Chains whose tables step evenly: swept without looking up anything per variable."""
+    position, edge, component = schedule.position, schedule.edge, schedule.component
+    chain = np.flatnonzero((plan.kinds == CHAIN) & (np.diff(component[:, FIRST]) > 1))
+    if not chain.size:
+        return
+    first, count = component[chain, FIRST], component[chain + 1, FIRST] - component[chain, FIRST]
+    own = np.repeat(np.arange(chain.size), count - 1)  # of each link: position p to p + 1, and its edge
+    link = np.arange(own.size) - np.repeat(np.cumsum(count - 1) - (count - 1), count - 1)
+    p, e = first[own] + link, component[chain, EDGE][own] + link
+    single = np.diff(position[:, UNARY]) == 1
+    unary = np.append(schedule.unary, 0)[np.minimum(position[:, UNARY], schedule.unary.size)]
+    step, turn = unary[first + 1] - unary[first], position[first + 1, STATE] - position[first, STATE]
+    lead = component[chain, EDGE]
+    even = single[p] & single[p + 1] & (position[p, STATES] == position[p + 1, STATES])
+    even &= (unary[p + 1] - unary[p] == step[own]) & (position[p + 1, STATE] - position[p, STATE] == turn[own])
+    even &= (edge[e, PARENT] == p) & (edge[e, CHILD] == p + 1) & (edge[e, UP] == edge[lead[own], UP])
+    even &= (edge[e, FORM] == messages.SHARED_ROWS) | (edge[e, FORM] == messages.SHARED_COLUMNS)
+    even &= edge[e, FORM] == edge[lead[own], FORM]
+    good = (np.bincount(own[~even], minlength=chain.size) == 0) & (step != 0)
+    good &= np.abs(turn) == position[first, STATES]
+    run = np.stack([unary[first], step, edge[lead, UP], edge[lead, DOWN], turn], 1)
+    schedule.run[chain[good]] = run[good]
 
 
 def _chains(plan: Plan) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class FactorGraphError(ValueError):
     """Wrong input to any public function of the package."""
@@ -9,3 +11,9 @@ class FactorGraphError(ValueError):
 
 class FormatError(FactorGraphError):
     """A file that cannot be read: the message names the file and what is wrong with it."""
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names for a message: quoted, sorted, the first eight."""
+    shown = sorted(map(str, names))
+    return ", ".join(map(repr, shown[:8])) + (", …" if len(shown) > 8 else "") if shown else "none"

@@ -40,8 +40,8 @@ class Loss:
         allowed = ("min", "sum") if self.may_sum else ("min",)
         if self.latent not in allowed:
             raise FactorGraphError(
-                f"{type(self).__name__}: expected latent in {allowed}; got {self.latent!r}. Minimising answers over summed "
-                "latents is intractable in general"
+                f"{type(self).__name__}: expected latent in {allowed}; got {self.latent!r}. Minimising answers over "
+                "summed latents is intractable in general"
             )
 
     def __call__(
@@ -209,11 +209,9 @@ class _Asked:
         if not known.strings:
             return Question(bias)
         restriction = deviating(plan, known.strings)
-        bias = restriction.bias(bias)
-        assert bias is not None
-        first = np.repeat(deviations(restriction, known.strings), restriction.plan.states)
-        bias[first] -= dtype.type(scale)
-        return Question(bias, restriction)
+        derived = restriction.bias(bias)
+        derived[np.repeat(deviations(restriction, known.strings), restriction.plan.states)] -= dtype.type(scale)
+        return Question(derived, restriction)
 
     def _apply(self, question: Question, part: np.ndarray) -> tuple[Plan, np.ndarray, np.ndarray]:
         """The plan asked, its energies, and a gradient in its layout."""

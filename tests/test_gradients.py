@@ -210,3 +210,35 @@ def test_latent_variables_are_summed_by_the_likelihood_and_minimised_by_the_perc
         assert value == pytest.approx(free[label] + np.log(np.exp(-table).sum()), abs=1e-12)
         value, _ = fg.losses.Perceptron()(g.compile(), g.energies(), {"y": label})
         assert value == table[label].min() - table.min()
+
+
+@pytest.mark.parametrize(
+    "answer, rival",
+    [
+        ([0, 1], [0]),  # a prefix of the answer
+        ([0], [0, 0]),  # the answer is a prefix
+        ([0, 1], [0, 0]),  # deviates at the last letter
+        ([1, 1], [0, 1]),  # … and at the first
+        ([0, 0], [1]),
+    ],
+)
+def test_the_margin_of_a_lattice_is_one_for_any_other_string(answer: list[int], rival: list[int]) -> None:
+    """Answer and rival have energy 0, all else 10: the loss is 1, once per string and not per arc."""
+    arcs = {1: [2], 2: [0, 1]}  # by the length of a string
+    table = np.full((3, 2), 10.0)
+    for string in (answer, rival):
+        for arc, label in zip(arcs[len(string)], string, strict=True):
+            table[arc, label] = 0.0
+    g = fg.FactorGraph()
+    line = g.lattice("line", arcs=([0, 1, 0], [1, 2, 2]), states=2)
+    g.add(fg.Table(table), line)
+    value, gradient = fg.losses.Margin()(g.compile(), g.energies(), {"line": answer})
+    assert value == 1.0
+    expected = np.zeros((3, 2))
+    for sign, string in ((1, answer), (-1, rival)):
+        for arc, label in zip(arcs[len(string)], string, strict=True):
+            expected[arc, label] += sign
+    np.testing.assert_array_equal(gradient.reshape(3, 2), expected)
+    g.add(fg.Table(np.array([[0.0, 0.0], [0.0, 0.0]])), line, line)  # the same with transitions
+    value, _ = fg.losses.Margin()(g.compile(), g.energies(), {"line": answer})
+    assert value == 1.0

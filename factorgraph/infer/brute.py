@@ -11,8 +11,8 @@ from ..errors import FactorGraphError
 from ..kernels.enumeration import enumerate_minimum, enumerate_sum
 from ..kernels.structure import LATTICE
 from ..plan import Plan
-from .solver import Answer, Solver
 from .solution import Status
+from .solver import Answer, Solver
 
 
 def configurations(plan: Plan, component: int) -> float:
@@ -35,8 +35,8 @@ class BruteForce(Solver):
     def _variables(self, plan: Plan, component: int) -> np.ndarray:
         if not self.exact_on(plan, component):
             raise FactorGraphError(
-                f"BruteForce: component {component} is a lattice or has {configurations(plan, component):.3g} labellings; "
-                f"expected at most {self.limit}. Use method='auto'"
+                f"BruteForce: component {component} is a lattice or has {configurations(plan, component):.3g} "
+                f"labellings; expected at most {self.limit}. Use method='auto'"
             )
         return plan.variables_of(component)
 

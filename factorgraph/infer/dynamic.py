@@ -18,8 +18,8 @@ from ..kernels.messages import copy_general
 from ..kernels.simd import buffer, with_slack
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Plan
-from .solver import Answer, Solver
 from .solution import Status
+from .solver import Answer, Solver
 
 #: Energies that make a second thread worth its start.
 THREAD_WORK = 2_000_000

@@ -71,6 +71,6 @@ def marginals(
         asked, costs, question.bias, np.arange(plan.n_components), temperature, marginals=flat
     )
     if question.restriction is not None:
-        flat = np.bincount(question.restriction.states, flat, plan.variable_states)
+        flat = np.bincount(question.restriction.states, flat, plan.variable_states).astype(np.float64)
     total = float(free.sum()) + plan.constant(energies)
     return Marginals(plan, flat, -total / temperature, free)

@@ -24,7 +24,8 @@ FEW = 1 << 14
 class Declared(Protocol):
     """What `solve` needs of a graph."""
 
-    alphabets: Mapping[tuple[int, str], tuple[str, ...]]
+    @property
+    def alphabets(self) -> Mapping[tuple[int, str], tuple[str, ...]]: ...
 
     def compile(self) -> Plan: ...
 
@@ -172,7 +173,8 @@ def _free_energy(
         if not group.latent and group.lattice < 0:
             first = np.repeat(np.arange(group.count), plan.states[span])
             flat = allowed[plan.offsets[group.start] : plan.offsets[group.start + group.count]]
-            state = np.arange(flat.size) - np.repeat(plan.offsets[:-1][span] - plan.offsets[group.start], plan.states[span])
+            start = plan.offsets[:-1][span] - plan.offsets[group.start]
+            state = np.arange(flat.size) - np.repeat(start, plan.states[span])
             labels[group.start + first[flat]] = state[flat]
     question = known.question(energies.dtype)
     asked, costs = plan, energies

@@ -180,7 +180,7 @@ def minimise_forests(components, schedule, energies, copies, bias, mask, work, l
                 at = argmin_potts(belief, of, energies[edge[e, TABLE]], label, m)
             else:
                 at = argmin_general(schedule, e, copies, belief, label)
-                for k in range(schedule.index[edge[e, TABLE] - 2] - 1, 0, -1):
+                for k in range(schedule.entries[edge[e, TABLE] - 2] - 1, 0, -1):
                     labels[position[q + k, VAR]] = at % position[q + k, STATES]
                     at //= position[q + k, STATES]
             labels[position[q, VAR]] = at

@@ -60,7 +60,7 @@ def start_free(c, schedule, energies, bias, beta, alpha):
 @inner
 def children_of(e, schedule):
     """How many variables an edge has besides its parent."""
-    return schedule.index[schedule.edge[e, TABLE] - 2] if schedule.edge[e, FORM] == GENERAL else np.int64(1)
+    return schedule.entries[schedule.edge[e, TABLE] - 2] if schedule.edge[e, FORM] == GENERAL else np.int64(1)
 
 
 @inner
@@ -79,14 +79,14 @@ def read_table(e, schedule, energies, beta, table):
     m = schedule.position[edge[e, CHILD], STATES]
     at = edge[e, TABLE]
     if edge[e, FORM] == GENERAL:
-        for p in range(edge[e, CHILD] + 1, edge[e, CHILD] + schedule.index[at - 2]):
+        for p in range(edge[e, CHILD] + 1, edge[e, CHILD] + schedule.entries[at - 2]):
             m *= schedule.position[p, STATES]
-        folds = schedule.index[at - 1]
+        folds = schedule.entries[at - 1]
         for x in range(n * m):
             value = 0.0
             for _ in range(folds):
-                if schedule.index[at] >= 0:
-                    value += energies[schedule.index[at]]
+                if schedule.entries[at] >= 0:
+                    value += energies[schedule.entries[at]]
                 at += 1
             table[x] = beta * value
         return n, m
@@ -106,11 +106,11 @@ def add_table(e, schedule, n, m, table, weight, gradient):
     edge = schedule.edge
     at = edge[e, TABLE]
     if edge[e, FORM] == GENERAL:
-        folds = schedule.index[at - 1]
+        folds = schedule.entries[at - 1]
         for x in range(n * m):
             for _ in range(folds):
-                if schedule.index[at] >= 0:
-                    gradient[schedule.index[at]] += weight * table[x]
+                if schedule.entries[at] >= 0:
+                    gradient[schedule.entries[at]] += weight * table[x]
                 at += 1
         return
     down, across = _steps(e, n, m, edge)

@@ -87,7 +87,7 @@ def up_general(schedule, e, tables, belief, scratch):
     """Reduce a dense table, parent first, over its children, the last first."""
     parent = schedule.edge[e, PARENT]
     first = schedule.edge[e, CHILD]
-    children = schedule.index[schedule.edge[e, TABLE] - 2]
+    children = schedule.entries[schedule.edge[e, TABLE] - 2]
     size = schedule.position[parent, STATES]
     for p in range(first, first + children):
         size *= schedule.position[p, STATES]
@@ -155,7 +155,7 @@ def argmin_potts(belief, child, weight, label, states):
 def argmin_general(schedule, e, tables, belief, label):
     """First joint argmin over all children of a dense table's row `label`, as one index, the last child fastest."""
     first = schedule.edge[e, CHILD]
-    children = schedule.index[schedule.edge[e, TABLE] - 2]
+    children = schedule.entries[schedule.edge[e, TABLE] - 2]
     size = np.int64(1)
     for p in range(first, first + children):
         size *= schedule.position[p, STATES]
@@ -181,14 +181,14 @@ def copy_general(components, schedule, energies, copies):
             if schedule.edge[e, FORM] != GENERAL:
                 continue
             i = schedule.edge[e, TABLE]
-            folds = schedule.index[i - 1]
+            folds = schedule.entries[i - 1]
             size = schedule.position[schedule.edge[e, PARENT], STATES]
-            for p in range(schedule.edge[e, CHILD], schedule.edge[e, CHILD] + schedule.index[i - 2]):
+            for p in range(schedule.edge[e, CHILD], schedule.edge[e, CHILD] + schedule.entries[i - 2]):
                 size *= schedule.position[p, STATES]
             for x in range(size):
                 value = energies.dtype.type(0)
                 for _ in range(folds):
-                    if schedule.index[i] >= 0:
-                        value += energies[schedule.index[i]]
+                    if schedule.entries[i] >= 0:
+                        value += energies[schedule.entries[i]]
                     i += 1
                 copies[schedule.edge[e, UP] + x] = value

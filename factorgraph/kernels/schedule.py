@@ -27,7 +27,7 @@ START, END = range(2)
 
 #: Columns of Schedule.edge: two positions; how its message is computed (see messages.py); where its table starts in the
 #: energies; its padded copies with rows of child and of parent states (SHARED_*). For GENERAL edges TABLE points into
-#: `index`, UP to a dense table among the copies.
+#: `entries`, UP to a dense table among the copies.
 PARENT, CHILD, FORM, TABLE, UP, DOWN = range(6)
 
 
@@ -38,18 +38,18 @@ RUN_UNARY, RUN_STEP, RUN_UP, RUN_DOWN, RUN_TURN = range(5)
 
 class Schedule(NamedTuple):
     """int64 arrays: component (C + 1, 3), position (P + 1, 5), edge (E, 6), unary (starts of unary tables in the
-    energies), index, arc (P + 1, 2), run (C, 5).
+    energies), entries, arc (P + 1, 2), run (C, 5).
 
-    A GENERAL edge has at index[TABLE − 2] the number of its children (positions CHILD, CHILD + 1, …), at index[TABLE − 1]
-    that of its folded factors, and from TABLE on, per entry (parent first, last child fastest) and factor, an index of
-    the energies (−1: the constant 0). arc has no rows where there is no lattice.
+    A GENERAL edge has at entries[TABLE − 2] the number of its children (positions CHILD, CHILD + 1, …), at
+    entries[TABLE − 1] that of its folded factors, and from TABLE on, per entry (parent first, last child fastest) and
+    factor, an index of the energies (−1: the constant 0). arc has no rows where there is no lattice.
     """
 
     component: np.ndarray
     position: np.ndarray
     edge: np.ndarray
     unary: np.ndarray
-    index: np.ndarray
+    entries: np.ndarray
     arc: np.ndarray
     run: np.ndarray
 
@@ -173,9 +173,9 @@ def _entry_index(factors, place, schedule, e, children, f, x):
 
 @kernel
 def place_general(factors, place, schedule, general, edge, following, index):
-    """Write `index` for the listed general edges; following[f] is the next factor folded into the same edge, or −1.
+    """Write `entries` for the listed general edges; following[f] is the next factor folded into the same edge, or −1.
 
-    index[TABLE − 2] and index[TABLE − 1] of each are there already.
+    entries[TABLE − 2] and entries[TABLE − 1] of each are there already.
     """
     for e in general:
         at = schedule.edge[e, TABLE]

@@ -56,9 +56,9 @@ class Declared:
         """Example i owns components `index[ptr[i] : ptr[i + 1]]`: ptr int64 (N + 1,), index int64 (C,), and whether
         each owns exactly one."""
         plan = self.compile()
-        start, count, example = (np.array([g[k] for g in self.groups], np.int64) for k in (2, 3, 1))
-        variable = _ranges(start, count)
-        owner = np.repeat(example, count)
+        spans = np.array([(g.start, g.count, g.example) for g in self.groups], np.int64).reshape(-1, 3)
+        variable = _ranges(spans[:, 0], spans[:, 1])
+        owner = np.repeat(spans[:, 2], spans[:, 1])
         owners = np.full(plan.n_components, -1, np.int64)
         owners[plan.component[variable]] = owner
         mixed = np.flatnonzero(owners[plan.component[variable]] != owner)

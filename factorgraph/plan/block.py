@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Group:
     """Variables declared together: `start … start + count − 1`, seen by users as an array of `shape`."""
 
     name: str

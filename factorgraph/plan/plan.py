@@ -68,8 +68,9 @@ class Plan:
             component, components = self._connect()
         self.component = frozen(component)
         self.n_components = components
-        if component is not None and lattices.nodes.size and not lattices.component.size:
-            self.lattices = lattices._replace(component=self.component[lattices.var[lattices.ptr[:-1]]].astype(np.int64))
+        if lattices.nodes.size and not lattices.component.size:
+            first = lattices.var[lattices.ptr[:-1]]
+            self.lattices = lattices._replace(component=self.component[first].astype(np.int64))
         self.factors, variables = self._place()
         self._classify(variables)
 
@@ -252,13 +253,13 @@ class Plan:
 def digest(states: np.ndarray, groups: tuple[Group, ...], blocks: tuple[Block, ...], lattices: Lattices) -> bytes:
     """Hash of a structure; the names of states are presentation and stay out."""
     h = hashlib.sha1(usedforsecurity=False)
-    h.update(np.ascontiguousarray(states))
+    h.update(np.ascontiguousarray(states).data)
     h.update(repr(groups).encode())
     for b in blocks:
         h.update(repr((b.states, b.shape, b.kind, b.scopes.shape, b.tables, b.table is None, b.lattice)).encode())
-        h.update(np.ascontiguousarray(b.scopes))
+        h.update(np.ascontiguousarray(b.scopes).data)
         if b.table is not None:
-            h.update(b.table)
+            h.update(np.ascontiguousarray(b.table).data)
     for array in lattices[:5]:
-        h.update(np.ascontiguousarray(array))
+        h.update(np.ascontiguousarray(array).data)
     return h.digest()

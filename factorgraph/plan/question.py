@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FactorGraphError
+from ..errors import FactorGraphError, listed
 from ..kernels.simd import buffer
 from .block import Group
 from .restrict import Acceptor, Restriction, restrict
@@ -55,7 +55,7 @@ class Evidence:
         if self.allowed is not None:
             bias = buffer(self.plan.variable_states, dtype)
             bias[~self.allowed] = np.inf
-        if self.restriction is not None:
+        if self.restriction is not None and bias is not None:
             bias = self.restriction.bias(bias)
         return Question(bias, self.restriction)
 
@@ -72,9 +72,9 @@ def find_group(plan: Plan, key: Any, where: str) -> Group:
         raise FactorGraphError(
             f"{where}: {key!r} is declared by {len(matches)} examples; expected (example, name), e.g. (0, {key!r})"
         )
-    names = sorted({g.name for g in plan.groups})
-    shown = ", ".join(map(repr, names[:8])) + (", …" if len(names) > 8 else "")
-    raise FactorGraphError(f"{where}: unknown name {key!r}; expected one of {shown or 'nothing (no variables)'}")
+    raise FactorGraphError(
+        f"{where}: unknown name {key!r}; expected one of {listed({g.name for g in plan.groups})}"
+    )
 
 
 def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "evidence") -> Evidence:
@@ -90,7 +90,9 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
         group = find_group(plan, key, where)
         here = f"{where}[{group.name!r}]"
         if group.latent:
-            raise FactorGraphError(f"{here}: latent variables are never observed; got {value!r}. Declare it without latent=True")
+            raise FactorGraphError(
+                f"{here}: latent variables are never observed; got {value!r}. Declare it without latent=True"
+            )
         if value is None:
             continue
         if group.lattice >= 0:
@@ -116,7 +118,8 @@ def _read_mask(array: np.ndarray, group: Group, states: np.ndarray, here: str) -
     widest = int(states.max(initial=0))
     if array.shape not in {(widest,), (*group.shape, widest)}:
         raise FactorGraphError(
-            f"{here}: expected a mask of allowed states of shape {(*group.shape, widest)} or {(widest,)}; got {array.shape}"
+            f"{here}: expected a mask of allowed states of shape {(*group.shape, widest)} or {(widest,)}; "
+            f"got {array.shape}"
         )
     full = np.broadcast_to(array, (*group.shape, widest)).reshape(group.count, widest)
     mask = full & (np.arange(widest) < states[:, None])

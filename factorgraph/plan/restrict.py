@@ -100,10 +100,8 @@ class Restriction:
             values = (view if rows is None else view[rows]).ravel()
             np.add.at(gradient, index[index >= 0], values[index >= 0])
 
-    def bias(self, bias: np.ndarray | None) -> np.ndarray | None:
+    def bias(self, bias: np.ndarray) -> np.ndarray:
         """A bias of the base plan, seen from the derived one."""
-        if bias is None:
-            return None
         out = buffer(self.states.size, bias.dtype)
         out[:] = bias[self.states]
         return out
@@ -196,7 +194,8 @@ def restrict(plan: Plan, acceptors: Mapping[int, Acceptor]) -> Restriction:
     def append(shape: tuple[int, ...], kind: int, scopes: np.ndarray, table: np.ndarray | None, index: np.ndarray,
                states: tuple[int, ...], lattice: bool) -> None:  # fmt: skip
         start = sum(s.size for s in sources)
-        blocks.append(Block(states, shape, kind, np.ascontiguousarray(scopes, np.int32), table, len(index), start, lattice))
+        scopes = np.ascontiguousarray(scopes, np.int32)
+        blocks.append(Block(states, shape, kind, scopes, table, len(index), start, lattice))
         sources.append(index)
 
     pairs = _consecutive(arcs) if any(b.lattice and len(b.states) == 2 for b in plan.blocks) else None

@@ -185,11 +185,11 @@ def _shape_edges(
         edges[general, UP] = copied + np.cumsum(sizes) - sizes
         copied += int(sizes.sum())
         ends = np.cumsum(sizes * folds[general] + 2)
-        index_ = np.empty(int(ends[-1]), np.int64)
+        entries = np.empty(int(ends[-1]), np.int64)
         edges[general, TABLE] = ends - sizes * folds[general]
-        index_[edges[general, TABLE] - 2], index_[edges[general, TABLE] - 1] = children[general], folds[general]
-        schedule = schedule._replace(index=index_)
-        place_general(factors, place, schedule, general, edge, _chains(plan), index_)
+        entries[edges[general, TABLE] - 2], entries[edges[general, TABLE] - 1] = children[general], folds[general]
+        schedule = schedule._replace(entries=entries)
+        place_general(factors, place, schedule, general, edge, _chains(plan), entries)
     return schedule, tuple(copies), copied, bool(general.size)
 
 

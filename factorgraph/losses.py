@@ -243,7 +243,7 @@ class _Asked:
     def _minimum(self, question: Question, part: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray]:
         """Minimum (bias included) per component and labels; adds weight · configurations where feasible."""
         plan, energies, gradient = self._apply(question, part)
-        answer = Answer.empty(plan)
+        answer = self.known.remember(("answer", id(plan)), lambda: Answer.empty(plan))
         self.solver.minimise(plan, energies, question.bias, part, answer)
         _, minimum = evaluate(plan, energies, question.bias, answer.labels, part)
         if weight:

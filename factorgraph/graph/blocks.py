@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,21 +27,24 @@ def read_scopes(where: str, scopes: Sequence[Any]) -> tuple[np.ndarray, tuple[in
     """int32 (F, arity) scopes and the shape they broadcast to."""
     if not scopes:
         return np.zeros((1, 0), np.int32), ()
+    shape = scopes[0].shape
     try:
-        shape = np.broadcast_shapes(*(s.shape for s in scopes))
+        if any(s.shape != shape for s in scopes):
+            shape = np.broadcast_shapes(*(s.shape for s in scopes))
     except ValueError:
         raise FactorGraphError(
             f"{where}: expected scopes whose shapes broadcast; got "
             + " and ".join(f"{s.label} {s.shape}" for s in scopes)
         ) from None
-    ids = np.empty((int(np.prod(shape, dtype=np.int64)), len(scopes)), np.int32)
+    ids = np.empty((*shape, len(scopes)), np.int32)
     for k, scope in enumerate(scopes):
-        ids[:, k] = np.broadcast_to(scope.ids, shape).ravel()
+        ids[..., k] = scope.ids
+    ids = ids.reshape(prod(shape), len(scopes))
     for k in range(1, len(scopes)):
         for j in range(k):
-            twice = np.flatnonzero(ids[:, j] == ids[:, k])
-            if twice.size:
-                at = tuple(int(i) for i in np.unravel_index(twice[0], shape))
+            same = ids[:, j] == ids[:, k]
+            if same.any():
+                at = tuple(int(i) for i in np.unravel_index(np.argmax(same), shape))
                 raise FactorGraphError(
                     f"{where}: a variable stands twice in one scope, at positions {j} ({scopes[j].label}) and {k} "
                     f"({scopes[k].label}) of scope {at}; expected different variables. Fold it into a smaller table"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -56,7 +57,7 @@ class FactorGraph:
         """
         where = f"variables({name!r})"
         shape = read_shape(shape, where)
-        count = int(np.prod(shape, dtype=np.int64))
+        count = prod(shape)
         sizes, names = read_states(states, shape, where)
         ids = self._declare(name, where, shape, count, latent, -1)
         self._states.append((count, sizes))
@@ -294,6 +295,10 @@ class FactorGraph:
             if array.dtype.kind not in "UO" or not any(isinstance(x, str) for x in array.ravel()):
                 continue
             names = self.alphabets.get(key if isinstance(key, tuple) else self._owner(key), ())
+            if not names:
+                raise FactorGraphError(
+                    f"evidence[{key!r}]: expected ints, its states have no names; got {value!r}. Declare states=[names]"
+                )
             index = {s: i for i, s in enumerate(names)} | {None: -1}
             for x in array.ravel():
                 if x not in index and not isinstance(x, int | np.integer):

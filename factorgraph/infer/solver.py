@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.configurations import component_energies
+from ..kernels.configurations import component_biases, component_energies
 from ..kernels.simd import with_slack
 from ..plan import Plan, Question
 from .solution import TOLERANCE, Components, Solution, Status
@@ -126,9 +126,7 @@ def evaluate(
     component_energies(components, plan.factors, plan.states, energies, labels, energy)
     minimum = energy.copy()
     if bias is not None:
-        states = np.flatnonzero(labels >= 0)
-        values = bias[plan.offsets[states] + labels[states]].astype(np.float64)
-        minimum += np.bincount(plan.component[states], values, plan.n_components)[components]
+        component_biases(components, *plan.members, plan.offsets, bias, labels, minimum)
     return energy, minimum
 
 

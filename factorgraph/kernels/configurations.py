@@ -42,6 +42,18 @@ def component_energies(components, factors, states, energies, labels, out):
 
 
 @kernel
+def component_biases(components, first, variables, offsets, bias, labels, out):
+    """out[i] += Σ of the bias of components[i]'s variables at `labels`; those are variables[first[c] : first[c + 1]]."""
+    for i in range(components.size):
+        total = 0.0
+        for k in range(first[components[i]], first[components[i] + 1]):
+            v = variables[k]
+            if labels[v] >= 0:
+                total += np.float64(bias[offsets[v] + labels[v]])
+        out[i] += total
+
+
+@kernel
 def add_configurations(components, factors, states, labels, weight, gradient):
     """gradient[entry of each factor at `labels`] += weight."""
     for i in range(components.size):

@@ -177,12 +177,16 @@ def _plain(array: Any) -> int:
 if JIT_DISABLED:
 
     def vload(array: Any, index: int) -> Any:
-        """Lanes `array[index : index + W]`."""
-        return array[index : index + _plain(array)].copy()
+        """Lanes `array[index : index + W]`; past the end, where the slack lies, they are 0."""
+        lanes = np.zeros(_plain(array), array.dtype)
+        inside = array[index : index + lanes.size]
+        lanes[: inside.size] = inside
+        return lanes
 
     def vstore(array: Any, index: int, vector: Any) -> None:
         """`array[index : index + W] = vector`."""
-        array[index : index + _plain(array)] = vector
+        inside = array[index : index + _plain(array)]
+        inside[:] = vector[: inside.size]
 
     def vsplat(value: Any) -> Any:
         """All lanes equal `value`."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Variables declared together: `start … start + count − 1`, seen by users as an array of `shape`."""
 
     name: str
     example: int  # which example of a Model declared it, −1 outside
     start: int
-    count: int
+    count: int  # type: ignore[assignment]
     shape: tuple[int, ...]
     latent: bool
     lattice: int  # index of the lattice whose arcs these are, −1 for ordinary variables
@@ -40,7 +40,7 @@ class Block:
     @property
     def size(self) -> int:
         """Entries of one table."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
     def view(self, flat: np.ndarray) -> np.ndarray:
         """This block's part of a flat array in the energies' layout, as (tables, *shape)."""

@@ -64,6 +64,7 @@ class Plan:
         self.lattices = lattices
         self.size = sum(b.tables * b.size for b in blocks)
         self.digest = digest
+        self._last_rows: tuple[Any, dict[int, np.ndarray]] = (None, {})
         if component is None:
             component, components = self._connect()
         self.component = frozen(component)
@@ -186,13 +187,14 @@ class Plan:
         return Loops(*(frozen(a) for a in (var, listed, message, ptr, entry, owns))), int(total)
 
     @cached_property
-    def _members(self) -> tuple[np.ndarray, np.ndarray]:
+    def members(self) -> tuple[np.ndarray, np.ndarray]:
+        """Variables by component: int64 pointers (C + 1,) into int64 variables (V,)."""
         order = np.argsort(self.component, kind="stable")
         return np.searchsorted(self.component[order], np.arange(self.n_components + 1)), order
 
     def variables_of(self, component: int) -> np.ndarray:
         """int64: the variables of one component, ascending."""
-        ptr, order = self._members
+        ptr, order = self.members
         return order[ptr[component] : ptr[component + 1]]
 
     @cached_property
@@ -218,8 +220,14 @@ class Plan:
         block = self.blocks[index]
         if components is None or block.tables == 1 or not block.states:
             return None
-        chosen = self.block_factors(index, components)
-        return chosen if block.table is None else np.unique(block.table[chosen])
+        asked, known = self._last_rows
+        if asked is not components:  # one mini-batch asks for the same rows several times
+            known = {}
+            self._last_rows = components, known
+        if index not in known:
+            chosen = self.block_factors(index, components)
+            known[index] = chosen if block.table is None else np.unique(block.table[chosen])
+        return known[index]
 
     def components_or_all(self, components: Any) -> np.ndarray:
         """int64 indices of the components meant: all of them for None."""

@@ -24,7 +24,7 @@ import numpy as np
 from .errors import FactorGraphError
 from .infer import Answer, Auto, Solver
 from .infer.solver import check_flat, evaluate
-from .kernels.configurations import add_configurations, subtract_configurations
+from .kernels.configurations import add_configurations, component_biases, contrast_configurations
 from .kernels.simd import buffer
 from .plan import Acceptor, Answers, Plan, Question, Restriction, read_answers, restrict
 
@@ -171,7 +171,7 @@ class _Asked:
         if partial.size and latent == "sum":
             value[~complete] = self._sum(question, partial, temperature, 1.0)
         elif partial.size:
-            value[~complete], _ = self._minimum(question, partial, 1.0)
+            value[~complete] = self._minimum(question, partial, 1.0)
         return value
 
     def free(self, temperature: float) -> np.ndarray:
@@ -182,16 +182,19 @@ class _Asked:
         """Σ E_c − min over the answers to `question`; the gradient touches only factors that differ."""
         plan = self.plan
         if question.restriction is None and self.known.complete[self.listed].all():
-            value, _ = evaluate(plan, self.energies, None, self.known.labels, self.listed)
-            fine = self.keep(np.isfinite(value))
-            minimum, labels = self._minimum(question, self.listed, 0.0)
-            subtract_configurations(
-                self.listed, plan.factors, plan.states, self.known.labels, labels, self.gradient
+            labels = self._labels(plan, self.energies, question, self.listed)
+            value = np.empty(self.listed.size)
+            contrast_configurations(
+                self.listed, plan.factors, plan.states, self.energies, self.known.labels, labels, self.gradient, value
             )
-            return float((value[fine] - minimum).sum())
+            if question.bias is not None:
+                offset = np.zeros(self.listed.size)
+                component_biases(self.listed, *plan.members, plan.offsets, question.bias, labels, offset)
+                value -= offset
+            return float(value[np.isfinite(value)].sum())
         correct = self.correct("min", 1.0)
         fine = self.keep(np.isfinite(correct))
-        minimum, _ = self._minimum(question, self.listed, -1.0)
+        minimum = self._minimum(question, self.listed, -1.0)
         return float((correct[fine] - minimum).sum())
 
     def augmented(self, scale: float) -> Question:
@@ -240,17 +243,21 @@ class _Asked:
         self._lift(question, gradient, part)
         return free
 
-    def _minimum(self, question: Question, part: np.ndarray, weight: float) -> tuple[np.ndarray, np.ndarray]:
-        """Minimum (bias included) per component and labels; adds weight · configurations where feasible."""
+    def _minimum(self, question: Question, part: np.ndarray, weight: float) -> np.ndarray:
+        """Minimum (bias included) per component; adds weight · configurations where feasible."""
         plan, energies, gradient = self._apply(question, part)
-        answer = self.known.remember(("answer", id(plan)), lambda: Answer.empty(plan))
+        labels = self._labels(plan, energies, question, part)
+        _, minimum = evaluate(plan, energies, question.bias, labels, part)
+        fine = part[np.isfinite(minimum)]
+        add_configurations(fine, plan.factors, plan.states, labels, weight, gradient)
+        self._lift(question, gradient, part)
+        return minimum
+
+    def _labels(self, plan: Plan, energies: np.ndarray, question: Question, part: np.ndarray) -> np.ndarray:
+        """Best labels, int32 (V,) of which those of `part` are written."""
+        answer: Answer = self.known.remember(("answer", id(plan)), lambda: Answer.empty(plan))
         self.solver.minimise(plan, energies, question.bias, part, answer)
-        _, minimum = evaluate(plan, energies, question.bias, answer.labels, part)
-        if weight:
-            fine = part[np.isfinite(minimum)]
-            add_configurations(fine, plan.factors, plan.states, answer.labels, weight, gradient)
-            self._lift(question, gradient, part)
-        return minimum, answer.labels
+        return answer.labels
 
 
 def deviating(plan: Plan, strings: Mapping[int, np.ndarray]) -> Restriction:

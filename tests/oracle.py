@@ -27,7 +27,12 @@ class LatticeSpec:
     end: list[int]
     states: int
     arcs: list[np.ndarray] = field(default_factory=list)  # each (arcs, states), added up
-    transitions: list[np.ndarray] = field(default_factory=list)  # each (states, states), for consecutive arcs
+    transitions: list[np.ndarray] = field(default_factory=list)  # each (arcs, arcs, states, states), consecutive arcs
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Consecutive arcs in ascending order."""
+        arcs = range(len(self.start))
+        return [(a, b) for a in arcs for b in arcs if self.end[a] == self.start[b]]
 
     def paths(self) -> Iterator[tuple[int, ...]]:
         goal = max(self.end)
@@ -43,8 +48,8 @@ class LatticeSpec:
 
     def energy(self, path: Sequence[int], string: Sequence[int]) -> float:
         total = sum(float(table[a, c]) for a, c in zip(path, string, strict=True) for table in self.arcs)
-        pairs = itertools.pairwise(string)
-        return total + sum(float(table[left, right]) for left, right in pairs for table in self.transitions)
+        pairs = itertools.pairwise(zip(path, string, strict=True))
+        return total + sum(float(table[a, b, i, j]) for (a, i), (b, j) in pairs for table in self.transitions)
 
     def readings(self) -> list[tuple[tuple[int, ...], tuple[int, ...], float]]:
         """All (path, string, energy), infeasible ones included."""

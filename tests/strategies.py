@@ -150,9 +150,23 @@ class Case:
         self.lines.append(f"g.add(fg.Table({show(table)}), {name})")
 
     def add_transitions(self, name: str, table: np.ndarray) -> None:
-        self._lattice(name).transitions.append(np.asarray(table, dtype=float))
+        """(states, states) shared, or one for each pair of consecutive arcs."""
+        lattice = self._lattice(name)
+        count, states = len(lattice.start), lattice.states
+        full = np.zeros((count, count, states, states))
+        for i, (a, b) in enumerate(lattice.pairs()):
+            full[a, b] = table if table.ndim == 2 else table[i]
+        lattice.transitions.append(full)
         self.graph.add(fg.Table(table), self.lattices[name], self.lattices[name])
         self.lines.append(f"g.add(fg.Table({show(table)}), {name}, {name})")
+
+    def add_potts_transitions(self, name: str, weight: float) -> None:
+        lattice = self._lattice(name)
+        count, states = len(lattice.start), lattice.states
+        table = np.where(np.eye(states, dtype=bool), 0.0, weight)
+        lattice.transitions.append(np.broadcast_to(table, (count, count, states, states)))
+        self.graph.add(fg.Potts(weight), self.lattices[name], self.lattices[name])
+        self.lines.append(f"g.add(fg.Potts({weight}), {name}, {name})")
 
     def _lattice(self, name: str) -> LatticeSpec:
         return self.spec.lattices[list(self.lattices).index(name)]
@@ -360,8 +374,15 @@ def _add_lattice(case: Case, choices: Any, table: Any, name: str) -> None:
     case.lattice(name, start, end, states)
     for _ in range(choices.integer(0, 2)):
         case.add_arcs(name, table(len(start), states) if choices.integer(0, 3) else table(states))
+    pairs = len(case.spec.lattices[-1].pairs())
     for _ in range([0, 1, 0, 2][choices.integer(0, 3)]):
-        case.add_transitions(name, table(states, states))
+        kind = choices.integer(0, 3)
+        if kind == 0:
+            case.add_potts_transitions(name, float(choices.values(1)[0]))
+        elif kind == 1 and pairs:
+            case.add_transitions(name, table(pairs, states, states))
+        else:
+            case.add_transitions(name, table(states, states))
 
 
 # Evidence: the same observation as an argument of the package and as allowed sets of the oracle

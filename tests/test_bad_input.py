@@ -73,7 +73,7 @@ def test_state_names_that_repeat() -> None:
         fg.FactorGraph().variables("y", states=["cat", "dog", "cat"])
 
 
-@pytest.mark.parametrize("states", [0, -1, [], np.array([2, 0]), 2.5, None])
+@pytest.mark.parametrize("states", [0, -1, [], np.array([2, 0]), 2.5, None, np.array([2.0, 3.0]), 2**40])
 def test_states_that_are_no_number_of_states(states: Any) -> None:
     shape = {"shape": (2,)} if isinstance(states, np.ndarray) else {}
     with refused("variables", "'y'", "expected .*state"):
@@ -214,6 +214,18 @@ def test_energies_that_are_nan_or_minus_infinity(value: float, dtype: Any) -> No
     assert fg.solve(g).energy == 0
 
 
+def test_tables_that_become_nan_after_they_were_added() -> None:
+    """Tables may be changed in place; they are checked again when energies are computed."""
+    table = np.zeros(3)
+    g = fg.FactorGraph()
+    g.add(fg.Table(table), g.variables("y", states=3))
+    assert fg.solve(g).energy == 0
+    for value in (np.nan, -np.inf):
+        table[1] = value
+        with refused("Table", "nan|-inf"):
+            fg.solve(g)
+
+
 def test_energies_that_are_no_real_numbers() -> None:
     g, x = chain()
     for table in (np.array(["a", "b", "c"]), np.zeros(3, dtype=complex), np.array([None, 1, 2])):
@@ -285,7 +297,7 @@ def test_evidence_of_the_wrong_shape(name: str, value: Any) -> None:
 
 
 def test_evidence_that_is_no_label() -> None:
-    for value in (0.5, np.nan, {"a": 1}):
+    for value in (0.5, np.nan, {"a": 1}, [[0], [0, 1]], np.uint64(2**64 - 1)):
         with refused("evidence", "'y'", "expected", "got"):
             fg.solve(named(), evidence={"y": value})
 
@@ -345,6 +357,16 @@ def test_labels_that_do_not_fit() -> None:
         fg.energy(g, {"x": [0, 0, 3, 0]})
     with refused("energy", "'x'", "expected", r"\(4,\)", "got", r"\(3,\)"):
         fg.energy(g, {"x": [0, 0, 0]})
+
+
+def test_labels_of_a_lattice_must_be_a_path() -> None:
+    g = fg.FactorGraph()
+    line = g.lattice("line", arcs=([0, 1, 0], [1, 2, 2]), states=2)
+    g.add(fg.Table(np.ones((3, 2))), line)
+    assert fg.energy(g, {"line": [0, 1, -1]}) == 2 and fg.energy(g, {"line": [-1, -1, 1]}) == 1
+    for wrong in ([0, -1, -1], [-1, 0, -1], [0, 1, 0], [-1, -1, -1]):
+        with refused("energy", "'line'", "path"):
+            fg.energy(g, {"line": wrong})
 
 
 # Parameters and inputs
@@ -481,6 +503,14 @@ def test_a_memory_limit_that_is_none(limit: Any) -> None:
         fg.solve(chain()[0], memory_limit=limit)
 
 
+def test_nodes_numbered_far_apart() -> None:
+    """Work space grows with the largest node: refused, not a MemoryError."""
+    g = fg.FactorGraph()
+    with refused("lattice|memory", r"nodes|memory_limit"):
+        g.lattice("line", arcs=([0, 1], [1, 10**12]), states=2)
+        fg.solve(g)
+
+
 # Other arguments
 
 
@@ -497,6 +527,14 @@ def test_arguments_out_of_their_range(name: str, value: Any) -> None:
 def test_temperatures_must_be_positive(temperature: float) -> None:
     with refused("temperature", "positive|> 0|above 0", re.escape(str(temperature))):
         fg.marginals(chain()[0], temperature=temperature)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, np.nan])
+def test_temperatures_of_summed_latent_variables_must_be_positive(temperature: float) -> None:
+    g = fg.FactorGraph()
+    g.variables("z", states=2, latent=True)
+    with refused("temperature", "positive|> 0|above 0", re.escape(str(temperature))):
+        fg.solve(g, latent="sum", temperature=temperature)
 
 
 @pytest.mark.parametrize("k", [0, -3, 1.5])

@@ -43,7 +43,7 @@ def component_energies(components, factors, states, energies, labels, out):
 
 @kernel
 def component_biases(components, first, variables, offsets, bias, labels, out):
-    """out[i] += Σ of the bias of components[i]'s variables at `labels`; those are variables[first[c] : first[c + 1]]."""
+    """out[i] += Σ of the bias at `labels` of components[i]'s variables, variables[first[c] : first[c + 1]]."""
     for i in range(components.size):
         total = 0.0
         for k in range(first[components[i]], first[components[i] + 1]):
@@ -65,17 +65,47 @@ def add_configurations(components, factors, states, labels, weight, gradient):
 
 
 @kernel
-def subtract_configurations(components, factors, states, minuend, subtrahend, gradient):
-    """gradient += configurations(minuend) − configurations(subtrahend), touching only factors that differ."""
+def contrast_configurations(components, factors, states, energies, correct, other, gradient, value):
+    """gradient += configurations(correct) − configurations(other); value[i] = E(correct) − E(other), float64.
+
+    Only factors that differ are read and written. Where the correct labelling costs +inf, value[i] is +inf and the
+    gradient stays as it was.
+    """
     one = gradient.dtype.type(1)
     for i in range(components.size):
-        c = components[i]
-        for f in range(factors.first[c], factors.first[c + 1]):
-            x = entry(factors, states, f, minuend)
-            y = entry(factors, states, f, subtrahend)
-            if x == y:
-                continue
+        first = factors.first[components[i]]
+        last = factors.first[components[i] + 1]
+        total = 0.0
+        for f in range(first, last):
+            x = entry(factors, states, f, correct)
+            y = entry(factors, states, f, other)
+            at = factors.row[f, OFFSET]
             if x >= 0:
-                gradient[factors.row[f, OFFSET] + x] += one
-            if y >= 0:
-                gradient[factors.row[f, OFFSET] + y] -= one
+                if energies[at + x] == np.inf:
+                    total = np.inf
+                    last = f
+                    break
+                if x != y:
+                    gradient[at + x] += one
+                    total += np.float64(energies[at + x])
+            if y >= 0 and x != y:
+                gradient[at + y] -= one
+                total -= np.float64(energies[at + y])
+        value[i] = total
+        if total == np.inf:
+            for f in range(first, last):
+                x = entry(factors, states, f, correct)
+                y = entry(factors, states, f, other)
+                if x != y:
+                    if x >= 0:
+                        gradient[factors.row[f, OFFSET] + x] -= one
+                    if y >= 0:
+                        gradient[factors.row[f, OFFSET] + y] += one
+
+
+@kernel
+def clear_rows(flat, start, size, rows):
+    """Zero the tables `rows` of a block."""
+    for i in range(rows.size):
+        for k in range(start + rows[i] * size, start + rows[i] * size + size):
+            flat[k] = 0

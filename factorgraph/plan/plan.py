@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.configurations import clear_rows
 from ..kernels.minsum import Loops, incident_entries
 from ..kernels.schedule import Schedule
 from ..kernels.simd import buffer
@@ -246,7 +247,10 @@ class Plan:
             return
         for i, block in enumerate(self.blocks):
             rows = self.rows(i, components)
-            block.view(flat)[slice(None) if rows is None else rows] = 0
+            if rows is None:
+                block.view(flat)[:] = 0
+            else:
+                clear_rows(flat, block.start, block.size, rows)
 
     def constant(self, energies: np.ndarray) -> float:
         """Σ of the factors without variables."""

@@ -159,6 +159,7 @@ def test_gradient_times_energies_is_the_value_for_losses_without_a_margin(name: 
             assert shifted == pytest.approx(value, abs=1e-12 * max(1, abs(value)) + 1e-12)
 
 
+@pytest.mark.jitoff
 @every_loss
 def test_components_sum_to_the_whole(name: str) -> None:
     make, _ = LOSSES[name]

@@ -15,6 +15,8 @@ from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.forest_sum import sum_forests
 from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.messages import copy_general
+from ..kernels.run_min import minimise_runs
+from ..kernels.schedule import RUN_STEP
 from ..kernels.simd import buffer, with_slack
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Plan
@@ -62,9 +64,12 @@ class DynamicProgramming(Solver):
             def forests(chosen: np.ndarray) -> None:
                 belief = buffer(plan.extent.belief, energies.dtype)
                 work = (belief, np.empty(plan.extent.table, energies.dtype))
-                out = np.empty(chosen.size)
-                minimise_forests(components[chosen], plan.schedule, energies, copies, bias_, mask, work, labels, out)
-                least[chosen] = out
+                even = plan.schedule.run[components[chosen], RUN_STEP] != 0
+                for part, run in ((chosen[even], minimise_runs), (chosen[~even], minimise_forests)):
+                    if part.size:
+                        out = np.empty(part.size)
+                        run(components[part], plan.schedule, energies, copies, bias_, mask, work, labels, out)
+                        least[part] = out
 
             self._spread(plan, forest, forests)
         if lattice.size:

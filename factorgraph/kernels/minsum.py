@@ -30,31 +30,6 @@ class Loops(NamedTuple):
 
 
 @kernel
-def incident_entries(factors, listed, states, message, ptr, entry, owner):
-    """Fill `Loops` for the listed factors; entry and owner of size 0 only count. Returns the messages' entries."""
-    total = 0
-    if entry.size == 0:
-        for i in range(listed.size):
-            f = listed[i]
-            for e in range(factors.row[f, SCOPE], factors.row[f + 1, SCOPE]):
-                ptr[factors.var[e] + 1] += 1
-                message[e] = total
-                total += states[factors.var[e]]
-        for v in range(ptr.size - 1):
-            ptr[v + 1] += ptr[v]
-        return total
-    cursor = ptr[:-1].copy()
-    for i in range(listed.size):
-        f = listed[i]
-        for e in range(factors.row[f, SCOPE], factors.row[f + 1, SCOPE]):
-            v = factors.var[e]
-            entry[cursor[v]] = e
-            owner[cursor[v]] = f
-            cursor[v] += 1
-    return total
-
-
-@kernel
 def unary_costs(factors, components, states, offsets, energies, bias, out):
     """out[variable state] = bias + unary tables, for the listed components (their entries start at 0)."""
     for i in range(components.size):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..kernels.configurations import clear_rows
-from ..kernels.minsum import Loops, incident_entries
+from ..kernels.minsum import Loops
 from ..kernels.schedule import Schedule
 from ..kernels.simd import buffer
 from ..kernels.structure import (
@@ -177,15 +177,20 @@ class Plan:
     def loops(self) -> tuple[Loops, int]:
         """Message storage of loopy components, and how many message entries there are."""
         f = self.factors
-        owner = np.repeat(np.arange(self.n_components), np.diff(f.first))
-        listed = np.flatnonzero((self.kinds[owner] == LOOPY) & (np.diff(f.row[:, SCOPE]) > 1))
+        arity = np.diff(f.row[:, SCOPE])
+        loopy = np.repeat(self.kinds == LOOPY, np.diff(f.first)) & (arity > 1)
+        entries = np.flatnonzero(np.repeat(loopy, arity))
+        var = f.var[entries]
         message = np.full(f.var.size, -1, np.int64)
+        ends = np.cumsum(self.states[var], dtype=np.int64)
+        message[entries] = ends - self.states[var]
+        order = np.argsort(var, kind="stable")
         ptr = np.zeros(self.states.size + 1, np.int64)
-        total = incident_entries(f, listed, self.states, message, ptr, NONE.copy(), NONE.copy())
-        entry, owns = np.zeros(max(1, ptr[-1]), np.int64), np.zeros(max(1, ptr[-1]), np.int64)
-        incident_entries(f, listed, self.states, message, ptr, entry, owns)
-        var = np.flatnonzero(self.kinds[self.component] == LOOPY)
-        return Loops(*(frozen(a) for a in (var, listed, message, ptr, entry, owns))), int(total)
+        np.cumsum(np.bincount(var, minlength=self.states.size), out=ptr[1:])
+        owner = np.repeat(np.flatnonzero(loopy), arity[loopy])
+        inside = np.flatnonzero(self.kinds[self.component] == LOOPY)
+        arrays = (inside, np.flatnonzero(loopy), message, ptr, entries[order], owner[order])
+        return Loops(*(frozen(a) for a in arrays)), int(ends[-1]) if ends.size else 0
 
     @cached_property
     def members(self) -> tuple[np.ndarray, np.ndarray]:

@@ -130,6 +130,8 @@ def _place_beliefs(plan: Plan, schedule: Schedule) -> int:
 
 def _place_unaries(plan: Plan, schedule: Schedule, place: np.ndarray, unaries: np.ndarray) -> None:
     """UNARY of all positions and the unary tables themselves, in the order of declaration."""
+    if not schedule.unary.size:
+        return
     row = plan.factors.row[unaries]
     at = place[plan.factors.var[row[:, SCOPE]]]
     if (at < 0).any():

@@ -44,7 +44,10 @@ def main():
     arguments = parser.parse_args()
 
     # No digit image occurs both in a line to learn from and in a line to be tested on.
-    lines = digit_lines(train=500, test=100) if arguments.quick else digit_lines(train=5000, test=1000)
+    if arguments.quick:
+        lines, epochs, batch = digit_lines(train=600, test=100), 4, 4
+    else:
+        lines, epochs, batch = digit_lines(train=5000, test=1000), 20, 32
 
     # The loss compares two sums over paths: those that spell the right string, and all. Where the cuts are is latent.
     # The optimiser is Adam, with a rate that falls to zero.
@@ -54,9 +57,9 @@ def main():
         [line.image for line in lines.train],
         [line.digits for line in lines.train],
         loss=fg.losses.NLL(),
-        optimizer=fg.optim.Adam(6e-3, schedule="linear"),
-        batch=16,
-        epochs=3 if arguments.quick else 20,
+        optimizer=fg.optim.Adam(8e-3, schedule="linear"),
+        batch=batch,
+        epochs=epochs,
         progress=True,
     )
 

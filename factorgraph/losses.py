@@ -198,23 +198,8 @@ class _Asked:
         return float((correct[fine] - minimum).sum())
 
     def augmented(self, scale: float) -> Question:
-        """The question of the most offending answer: −Δ as a bias."""
-        if scale == 0.0:
-            return Question()
-        return self.known.remember(("margin", scale, self.energies.dtype), lambda: self._augment(scale))
-
-    def _augment(self, scale: float) -> Question:
-        plan, known, dtype = self.plan, self.known, self.energies.dtype
-        bias = buffer(plan.variable_states, dtype)
-        owner = np.repeat(known.labels, plan.states)
-        state = np.arange(owner.size) - np.repeat(plan.offsets[:-1], plan.states)
-        bias[(owner >= 0) & (owner != state)] = -scale
-        if not known.strings:
-            return Question(bias)
-        restriction = deviating(plan, known.strings)
-        derived = restriction.bias(bias)
-        derived[np.repeat(deviations(restriction, known.strings), restriction.plan.states)] -= dtype.type(scale)
-        return Question(derived, restriction)
+        """The question of the most offending answer."""
+        return augmented(self.plan, self.known, scale, self.energies.dtype)
 
     def _apply(self, question: Question, part: np.ndarray) -> tuple[Plan, np.ndarray, np.ndarray]:
         """The plan asked, its energies, and a gradient in its layout."""
@@ -260,6 +245,26 @@ class _Asked:
         return answer.labels
 
 
+def augmented(plan: Plan, answers: Answers, scale: float, dtype: Any) -> Question:
+    """The question of the most offending answer: −Δ as a bias, made once."""
+    if scale == 0.0:
+        return Question()
+    return answers.remember(("margin", scale, dtype), lambda: _augment(plan, answers, scale, dtype))
+
+
+def _augment(plan: Plan, answers: Answers, scale: float, dtype: Any) -> Question:
+    bias = buffer(plan.variable_states, dtype)
+    owner = np.repeat(answers.labels, plan.states)
+    state = np.arange(owner.size) - np.repeat(plan.offsets[:-1], plan.states)
+    bias[(owner >= 0) & (owner != state)] = -scale
+    if not answers.strings:
+        return Question(bias)
+    restriction = deviating(plan, answers.strings)
+    derived = restriction.bias(bias)
+    derived[np.repeat(deviations(restriction, answers.strings), restriction.plan.states)] -= dtype.type(scale)
+    return Question(derived, restriction)
+
+
 def deviating(plan: Plan, strings: Mapping[int, np.ndarray]) -> Restriction:
     """Lattices multiplied with an acceptor of everything that remembers whether the string has left the correct one.
 
@@ -291,4 +296,4 @@ def deviations(restriction: Restriction, strings: Mapping[int, np.ndarray]) -> n
     return out
 
 
-__all__ = ["Energy", "Loss", "Margin", "NLL", "Perceptron", "deviating", "deviations"]
+__all__ = ["Energy", "Loss", "Margin", "NLL", "Perceptron", "augmented", "deviating", "deviations"]

@@ -169,6 +169,14 @@ class SGD(Rule):
                 array *= scale
             state["scale"], state["total"] = 1.0, total / scale + 1.0
 
+    def rates(self, steps: np.ndarray, progress: np.ndarray) -> np.ndarray:
+        """η of several steps, float64: so many steps were made before each, at that progress."""
+        if callable(self.schedule):
+            factor: Any = np.array([_factor(self.schedule, p) for p in progress.tolist()])
+        else:
+            factor = _factor(self.schedule, progress)
+        return float(self.rate) * factor / (1.0 + self.decay * steps)
+
     def final(self, parameters: Mapping[str, np.ndarray], state: State) -> Parameters:
         """See Rule.final."""
         if not self.average or not state["step"]:
@@ -247,7 +255,7 @@ class Adam(Rule):
         return {name: (state[f"sum:{name}"] / state["step"]).astype(a.dtype) for name, a in parameters.items()}
 
 
-def _factor(schedule: Schedule, progress: float) -> float:
+def _factor(schedule: Schedule, progress: Any) -> Any:
     if callable(schedule):
         return float(schedule(progress))
     return 1.0 if schedule == "constant" else 1.0 - progress

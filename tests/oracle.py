@@ -28,6 +28,7 @@ class LatticeSpec:
     states: int
     arcs: list[np.ndarray] = field(default_factory=list)  # each (arcs, states), added up
     transitions: list[np.ndarray] = field(default_factory=list)  # each (arcs, arcs, states, states), consecutive arcs
+    known: dict = field(default_factory=dict)
 
     def pairs(self) -> list[tuple[int, int]]:
         """Consecutive arcs in ascending order."""
@@ -52,12 +53,15 @@ class LatticeSpec:
         return total + sum(float(table[a, b, i, j]) for (a, i), (b, j) in pairs for table in self.transitions)
 
     def readings(self) -> list[tuple[tuple[int, ...], tuple[int, ...], float]]:
-        """All (path, string, energy), infeasible ones included."""
-        return [
-            (path, string, self.energy(path, string))
-            for path in self.paths()
-            for string in itertools.product(range(self.states), repeat=len(path))
-        ]
+        """All (path, string, energy), infeasible ones included; kept until a table is added."""
+        key = (len(self.arcs), len(self.transitions))
+        if key not in self.known:
+            self.known[key] = [
+                (path, string, self.energy(path, string))
+                for path in self.paths()
+                for string in itertools.product(range(self.states), repeat=len(path))
+            ]
+        return self.known[key]
 
     def strings(self, temperature: float | None = None) -> dict[tuple[int, ...], float]:
         """Energy of every spelled string: the best path's, or with a temperature the free energy over its paths."""

@@ -655,12 +655,13 @@ def test_lattices_without_a_path() -> None:
     check_infeasible(g)
 
 
-def test_a_loopy_graph_without_a_labelling_is_never_called_optimal() -> None:
+@pytest.mark.parametrize("method", ["auto", "min-sum"])
+def test_a_loopy_graph_without_a_labelling_is_never_called_optimal(method: str) -> None:
     """Three variables that must all differ, two states."""
     g = fg.FactorGraph()
     x = g.variables("x", shape=(3,), states=2)
     differ = np.array([[np.inf, 0], [0, np.inf]])
     g.add(fg.Table(differ), x[[0, 1, 2]], x[[1, 2, 0]])
-    solution = fg.solve(g)
+    solution = fg.solve(g, method=method)
     assert status(solution) != "OPTIMAL" and solution.energy == np.inf
     assert np.asarray(solution.labels["x"]).tolist() == [-1, -1, -1]

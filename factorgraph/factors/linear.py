@@ -16,7 +16,7 @@ import numpy as np
 from ..kernels.tables import DENSE
 from ..optim import Rows
 from .base import Arrays, Factor, Layout, Shape, check_name, check_parameter, refuse_nan, size_of
-from .features import make_features
+from .features import Features, make_features
 
 
 class Linear(Factor):
@@ -36,6 +36,11 @@ class Linear(Factor):
         self.param = check_name(param, "Linear")
         self._features = make_features(features, dtype, f"Linear('{param}')")
         self.dtype = self._features.dtype
+
+    @property
+    def features(self) -> Features:
+        """As they were read."""
+        return self._features
 
     def bind(self, count: int, shape: Shape, states: Shape) -> Layout:
         x = self._features

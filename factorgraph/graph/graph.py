@@ -209,17 +209,18 @@ class FactorGraph:
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter of the graph's factors."""
-        return {name: shape for block, f in self._bound() for name, shape in f.parameters(block.states).items()}
+        return {name: shape for block, f in self.bound() for name, shape in f.parameters(block.states).items()}
 
     def initial(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Starting values of every parameter."""
         out: dict[str, np.ndarray] = {}
-        for block, factor in self._bound():
+        for block, factor in self.bound():
             if not set(factor.parameters(block.states)) <= set(out):
                 out.update(factor.initial(block.states, rng))
         return out
 
-    def _bound(self) -> list[tuple[Block, Factor]]:
+    def bound(self) -> list[tuple[Block, Factor]]:
+        """The blocks of the plan, each with the factor that fills it."""
         return list(zip(self.compile().blocks, self._factors, strict=True))
 
     def energies(
@@ -248,7 +249,7 @@ class FactorGraph:
         self._known(parameters, inputs)
         if out is None:
             out = plan.zeros(self._dtype)
-        for i, (block, factor) in enumerate(self._bound()):
+        for i, (block, factor) in enumerate(self.bound()):
             factor.energies(parameters, inputs, block.view(out), plan.rows(i, components))
         return out
 
@@ -271,7 +272,7 @@ class FactorGraph:
         """Gradient by every parameter of Σ energies · gradient: arrays, or Rows where only some rows are touched."""
         plan = self.compile()
         out: dict[str, Any] = {}
-        for i, (block, factor) in enumerate(self._bound()):
+        for i, (block, factor) in enumerate(self.bound()):
             part = factor.backward(block.view(gradient), parameters or {}, plan.rows(i, components))
             for name, value in part.items():
                 out[name] = out[name] + value if name in out else value
@@ -280,7 +281,7 @@ class FactorGraph:
     def input_gradients(self, gradient: np.ndarray) -> dict[str, np.ndarray]:
         """Gradient with respect to every input of External factors, in the inputs' own shapes."""
         out: dict[str, np.ndarray] = {}
-        for block, factor in self._bound():
+        for block, factor in self.bound():
             if not isinstance(factor, External):
                 continue
             for name, value in factor.input_gradient(block.view(gradient)).items():
@@ -289,6 +290,8 @@ class FactorGraph:
 
     def named(self, evidence: Mapping[Any, Any] | None) -> dict[Any, Any]:
         """Evidence with state names replaced by states."""
+        if not isinstance(evidence or {}, Mapping):
+            raise FactorGraphError(f"evidence: expected a dict {{name: labels}}; got {type(evidence).__name__}")
         out = dict(evidence or {})
         for key, value in out.items():
             array = np.asarray(value, dtype=object) if isinstance(value, list | tuple) else np.asarray(value)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import FactorGraphError
 from ..plan import consecutive_arcs
+
+#: Labels are int32; tables are bounded by memory long before.
+MOST_STATES = 2**31 - 1
+#: Work space grows with the nodes of a lattice, so their numbers may have gaps, but not arbitrary ones.
+MOST_NODES, NODES_PER_ARC = 2**20, 16
 
 if TYPE_CHECKING:
     from .graph import FactorGraph
@@ -128,18 +133,19 @@ def read_states(
         if sizes.size and (sizes == sizes[0]).all():
             sizes = int(sizes[0])
     else:
-        try:
-            names = tuple(str(s) for s in states)  # type: ignore[union-attr]
-        except TypeError:
+        if isinstance(states, np.ndarray | float) or not isinstance(states, Iterable):
             raise FactorGraphError(
                 f"{where}: expected states as an int, a list of names or an int array; got {states!r}"
-            ) from None
+            )
+        names = tuple(str(s) for s in states)
         if len(set(names)) != len(names):
             twice = next(s for i, s in enumerate(names) if s in names[:i])
             raise FactorGraphError(f"{where}: expected different state names; got {twice!r} twice")
         sizes = len(names)
-    if (np.asarray(sizes) < 1).any():
-        raise FactorGraphError(f"{where}: expected at least one state per variable; got {np.min(sizes)}")
+    if np.min(sizes, initial=1) < 1 or np.max(sizes, initial=1) > MOST_STATES:
+        raise FactorGraphError(
+            f"{where}: expected from 1 to {MOST_STATES} states per variable; got {np.min(sizes)} to {np.max(sizes)}"
+        )
     return sizes, names
 
 
@@ -160,4 +166,10 @@ def read_arcs(arcs: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
     if wrong.size:
         a = wrong[0]
         raise FactorGraphError(f"{where}: expected 0 ≤ start < end; arc {a} goes from {start[a]} to {end[a]}")
+    most = max(MOST_NODES, NODES_PER_ARC * start.size)
+    if end.max() > most:
+        raise FactorGraphError(
+            f"{where}: expected nodes numbered 0 … n without large gaps, up to {most} for {start.size} arcs; got "
+            f"{end.max()}. Renumber them: np.unique(nodes, return_inverse=True)"
+        )
     return start, end

@@ -2,11 +2,12 @@
 
 from .brute import BruteForce
 from .dynamic import DynamicProgramming
+from .energy import energy
 from .kbest import k_best
 from .marginals import Marginals, marginals
 from .minsum import MinSum
 from .solution import Components, Solution, Status
-from .solve import Auto, energy, solve
+from .solve import Auto, solve
 from .solver import Answer, Solver
 
 __all__ = [

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FactorGraphError
 from ..plan import Group, Plan, read_evidence
 from .solution import ByName
-from .solve import Declared, choose
+from .solve import Declared, check_temperature, choose
 from .solver import Solver
 
 
@@ -58,8 +57,7 @@ def marginals(
 
     Errors: FactorGraphError as in solve, for a temperature that is not positive, and for graphs too large to sum.
     """
-    if not (temperature > 0 and np.isfinite(temperature)):
-        raise FactorGraphError(f"temperature: expected a positive finite number; got {temperature!r}")
+    check_temperature(temperature)
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     question = read_evidence(plan, graph.named(evidence)).question(energies.dtype)

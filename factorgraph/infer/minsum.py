@@ -98,6 +98,10 @@ class _Sweeps:
             stale = 0 if self._keep(labels, answer) else stale + 1
             if stale >= self.solver.patience or time.perf_counter() > self.deadline:
                 break
+        lost = np.zeros(plan.n_components, bool)
+        lost[self.components[self.best == np.inf]] = True
+        var = self.loops.var[lost[plan.component[self.loops.var]]]
+        answer.labels[var] = labels[var]  # a labelling that costs +inf says so when it is evaluated
         status = np.where(self._impossible(), Status.INFEASIBLE, Status.APPROXIMATE)
         answer.sign(self.components, self.solver.name, status)
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.structure import LOOPY
-from ..plan import Evidence, Plan, find_group, read_answers, read_evidence
+from ..plan import Evidence, Plan, read_answers, read_evidence
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
 from .minsum import MinSum
 from .solution import Components, Solution, Status
-from .solver import Answer, Solver, evaluate
+from .solver import Answer, Solver
 
 #: Loopy components of at most this many labellings are enumerated by `auto`.
 FEW = 1 << 14
@@ -102,6 +102,11 @@ class Auto(Solver):
 
 def choose(method: str | Solver, threads: int | None = None, **settings: Any) -> Solver:
     """The solver a method name stands for; a solver stands for itself."""
+    if threads is not None and (not isinstance(threads, int | np.integer) or threads < 1):
+        raise FactorGraphError(f"threads: expected None or a number of threads ≥ 1; got {threads!r}")
+    limit = settings.get("time_limit")
+    if limit is not None and not limit >= 0:
+        raise FactorGraphError(f"time_limit: expected None or seconds ≥ 0; got {limit!r}")
     if isinstance(method, Solver):
         return method
     given = {k: v for k, v in settings.items() if v is not None}
@@ -147,9 +152,16 @@ def solve(
     solver = choose(method, threads, time_limit=time_limit, initial=start)
     if latent not in ("min", "sum"):
         raise FactorGraphError(f"latent: expected 'min' or 'sum'; got {latent!r}")
+    check_temperature(temperature)
     if latent == "sum" and (plan.lattices.nodes.size or any(g.latent for g in plan.groups)):
         return _free_energy(plan, energies, known, solver, temperature, graph.alphabets)
     return solver(plan, energies, known.question(energies.dtype), alphabets=graph.alphabets)
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse temperatures that are not positive and finite."""
+    if not (temperature > 0 and np.isfinite(temperature)):
+        raise FactorGraphError(f"temperature: expected a positive finite number; got {temperature!r}")
 
 
 def _free_energy(
@@ -187,42 +199,3 @@ def _free_energy(
     worst = Status.INFEASIBLE if total == np.inf else Status.OPTIMAL
     parts = Components(free, free, free, status, np.zeros(free.size, np.int8), ("sum over latents",))
     return Solution(plan, labels, total, total, total, worst, parts, alphabets)
-
-
-def energy(
-    graph: Declared,
-    labels: Mapping[Any, Any] | Solution,
-    parameters: Mapping[str, np.ndarray] | None = None,
-    inputs: Mapping[str, np.ndarray] | None = None,
-) -> float:
-    """Energy of any labelling, float64: {name: labels} for every name, arcs of lattices as 0/−1 … labels per arc.
-
-    Errors: FactorGraphError where a label is missing or out of range. A lattice's labels must form a path.
-    """
-    plan = graph.compile()
-    if isinstance(labels, Solution):
-        labels = labels.labels
-    flat = read_labelling(plan, graph.named(labels))
-    costs = graph.energies(parameters, inputs)
-    each, _ = evaluate(plan, costs, None, flat, np.arange(plan.n_components))
-    return float(each.sum()) + plan.constant(costs)
-
-
-def read_labelling(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
-    """int32 (V,) of a complete labelling by name."""
-    flat = np.full(plan.states.size, -1, np.int32)
-    for key, value in labels.items():
-        group = find_group(plan, key, "energy")
-        here = f"energy: labels[{group.name!r}]"
-        array = np.asarray(value)
-        if array.shape != group.shape or array.dtype.kind not in "iu":
-            raise FactorGraphError(f"{here}: expected ints of shape {group.shape}; got {array.dtype} of {array.shape}")
-        span = slice(group.start, group.start + group.count)
-        low = -1 if group.lattice >= 0 else 0
-        if ((array.ravel() < low) | (array.ravel() >= plan.states[span])).any():
-            raise FactorGraphError(f"{here}: expected labels from {low} to below the number of states")
-        flat[span] = array.ravel()
-    for group in plan.groups:
-        if group.lattice < 0 and (flat[group.start : group.start + group.count] < 0).any():
-            raise FactorGraphError(f"energy: expected labels of every variable; missing those of {group.name!r}")
-    return flat

@@ -85,6 +85,12 @@ class Declared:
             return np.sort(index[examples])
         return np.sort(index[_ranges(ptr[examples], ptr[examples + 1] - ptr[examples])])
 
+    def listed(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """int64 pointers (examples + 1,) into int64 components: those of examples[i], ascending, are the i-th part."""
+        ptr, index, _ = self._components
+        length = ptr[examples + 1] - ptr[examples]
+        return np.concatenate([[0], np.cumsum(length)]), index[_ranges(ptr[examples], length)]
+
     def owners(self, components: np.ndarray) -> np.ndarray:
         """int64, sorted: the examples that own some of these components."""
         ptr, index, _ = self._components

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from ..optim import SGD, Parameters, Rule, State
 from ..plan import Answers
 from .model import Declared, Model
 from .resume import Record, keep, restore, settings_of
+
+if TYPE_CHECKING:
+    from .online import Online
 
 #: Fields of a run's history, one record per epoch.
 HISTORY = np.dtype([("epoch", np.int64), ("loss", np.float64), ("seconds", np.float64)])
@@ -112,16 +115,16 @@ def train(
             }
             if resume and os.path.exists(checkpoint):
                 parameters, state, history = restore(checkpoint, settings, epochs)
-        step = _Step(declared, answers, loss, rule, solver, parameters, state, energies)
+        step = Step(declared, answers, loss, rule, solver, parameters, state, energies, batch)
+        passes = _fastest(step)
         size = -(-kept.size // batch)
         with _bar(progress, epochs * size, len(history) * size) as bar:
             for epoch in range(len(history) + 1, epochs + 1):
                 began, total = perf_counter(), 0.0
                 order = np.random.default_rng([seed, epoch]).permutation(kept) if shuffle else kept
-                for i in range(size):
-                    state["progress"] = (epoch - 1 + i / size) / epochs
-                    total += step(order[i * batch : (i + 1) * batch])
-                    bar.update()
+                for steps, value in passes.epoch(order, (epoch - 1 + np.arange(size) / size) / epochs):
+                    total += value
+                    bar.update(steps)
                 mean = total / kept.size
                 if not isfinite(mean):
                     raise FactorGraphError(
@@ -135,8 +138,8 @@ def train(
     return Run(rule.final(parameters, state), np.array(history, HISTORY), skipped)
 
 
-class _Step:
-    """One mini-batch; the buffers in the energies' layout are made once."""
+class Step:
+    """One mini-batch after the other; the buffers in the energies' layout are made once."""
 
     def __init__(
         self,
@@ -148,11 +151,21 @@ class _Step:
         parameters: Parameters,
         state: State,
         energies: np.ndarray,
+        batch: int,
     ):
         self.declared, self.graph, self.plan = declared, declared.graph, declared.compile()
         self.answers, self.loss, self.rule, self.solver = answers, loss, rule, solver
-        self.parameters, self.state, self.energies = parameters, state, energies
+        self.parameters, self.state, self.energies, self.batch = parameters, state, energies, batch
         self.gradient = self.plan.zeros(energies.dtype)
+
+    def epoch(self, order: np.ndarray, progress: np.ndarray) -> Iterator[tuple[int, float]]:
+        """Learn from the examples in this order. Yields how many steps were made, and their summed loss.
+
+        progress: float64, the part of the run done before each step.
+        """
+        for i, done in enumerate(progress):
+            self.state["progress"] = float(done)
+            yield 1, self(order[i * self.batch : (i + 1) * self.batch])
 
     def __call__(self, examples: np.ndarray) -> float:
         """Update the parameters by these examples; returns their summed loss."""
@@ -167,6 +180,15 @@ class _Step:
         mean = {name: each * (1.0 / examples.size) for name, each in gradients.items()}
         self.rule.update(self.parameters, mean, self.state)
         return value
+
+
+def _fastest(step: Step) -> Step | Online:
+    """The same steps in slices of one kernel call each, where that is possible."""
+    if step.batch > 1:
+        return step
+    from .online import Online, applies  # compiled only where it is used
+
+    return Online(step) if applies(step) else step
 
 
 def _check(epochs: Any, batch: Any, seed: Any, unreachable: Any, checkpoint: Any) -> None:
@@ -238,8 +260,8 @@ def _one_blas_thread() -> Iterator[None]:
 class _NoBar:
     """Stands for a progress bar that is not shown."""
 
-    def update(self) -> None:
-        """One mini-batch is done."""
+    def update(self, steps: int) -> None:
+        """So many mini-batches are done."""
 
     def set_postfix(self, loss: str) -> None:
         """One epoch is done."""

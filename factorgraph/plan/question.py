@@ -102,7 +102,7 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
             allowed = np.ones(plan.variable_states, bool)
         span = slice(plan.offsets[group.start], plan.offsets[group.start + group.count])
         states = plan.states[group.start : group.start + group.count]
-        array = np.asarray(value)
+        array = as_array(value, here)
         if array.dtype == bool:
             mask = _read_mask(array, group, states, here)
         else:
@@ -131,6 +131,14 @@ def _read_mask(array: np.ndarray, group: Group, states: np.ndarray, here: str) -
     return np.asarray(mask[np.arange(widest) < states[:, None]])
 
 
+def as_array(value: Any, here: str) -> np.ndarray:
+    """np.asarray, with an error that says where."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise FactorGraphError(f"{here}: expected an array; got sequences of unequal lengths, {value!r}") from None
+
+
 def _at(index: Sequence[Any]) -> str:
     return f" at index ({', '.join(str(int(i)) for i in index)})" if len(index) else ""
 
@@ -143,20 +151,20 @@ def read_labels(array: np.ndarray, group: Group, states: np.ndarray, here: str) 
         raise FactorGraphError(f"{here}: expected labels of shape {group.shape}; got shape {array.shape}")
     if array.dtype.kind not in "iu" and array.size:
         raise FactorGraphError(f"{here}: expected ints (states) or bools (allowed states); got dtype {array.dtype}")
-    labels = array.astype(np.int64).ravel()
-    wrong = np.flatnonzero((labels < -1) | (labels >= states))
+    labels = array.ravel()
+    wrong = np.flatnonzero((labels < (-1 if labels.dtype.kind == "i" else 0)) | (labels >= states))
     if wrong.size:
         at = np.unravel_index(wrong[0], group.shape) if group.shape else ()
         raise FactorGraphError(
             f"{here}: expected states 0 … {int(states[wrong[0]]) - 1} (−1: unobserved){_at(at)}; got {labels[wrong[0]]}"
         )
-    return labels
+    return labels.astype(np.int64)
 
 
 def read_string(plan: Plan, group: Group, value: Any, here: str) -> np.ndarray:
     """int64 (length,) the string that a lattice shall spell."""
     states = int(plan.states[group.start : group.start + group.count].max(initial=0))
-    array = np.asarray(value)
+    array = as_array(value, here)
     if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
         raise FactorGraphError(f"{here}: expected a string, a sequence of ints; got {value!r}")
     wrong = np.flatnonzero((array < 0) | (array >= states))
@@ -237,5 +245,5 @@ def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers) -> Answers:
             strings[group.lattice] = read_string(plan, group, value, here)
         else:
             span = slice(group.start, group.start + group.count)
-            labels[span] = read_labels(np.asarray(value), group, plan.states[span], here)
+            labels[span] = read_labels(as_array(value, here), group, plan.states[span], here)
     return Answers(plan, labels, strings)

@@ -1,0 +1,261 @@
+"""Online learning by contrast over forests of linear factors: a slice of examples in one call.
+
+For one example after the other, with its components c, features X and the correct labelling Y:
+
+    E  = X w                                  its own tables; tied ones are kept up to date
+    Y* = argmin E + bias                      run_min.py for runs, forest_min.py for other forests
+    ℓ  = Σ_c E_c(Y) − E_c(Y*) − bias(Y*)
+    g  = Xᵀ (configurations(Y) − configurations(Y*))
+    w ← w − η g,   u ← u − η S g,   S ← S + 1      (u, S: average of optim.SGD without decay of the weights)
+
+g has two entries for every active feature of a factor that differs, and nothing else is touched. It is summed before
+it is applied, in the order and the arithmetic of the mini-batch path, so both give the same bits: a tie is broken the
+same way, whatever the rate. An example whose energies are not finite where it matters is left to that path.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .configurations import entry
+from .forest_min import minimise_forest
+from .jit import inner, kernel
+from .linear import score_rows
+from .messages import copy_general
+from .run_min import minimise_run
+from .schedule import FIRST, RUN_STEP, STATE, VAR
+from .simd import get, vadd
+from .structure import OFFSET
+
+#: Columns of Task.block: its parameter's part of the weights, the width of a table, where its tables start in the
+#: energies; where its part of indptr (−1: tied, one table), indices, data (−1: all 1) and rows (−1: in order) starts;
+#: where its padded copies start (−1: none), and the columns of its tables.
+BASE, SPAN, WIDTH, START, POINTER, INDEX, DATA, ROWS, COPY, COLUMNS = range(10)
+
+#: Columns of Task.job: a block and the range of its factors (indices of `rows`, where it has some).
+BLOCK, BEGIN, END = range(3)
+
+#: Spreads neighbouring keys; odd, so that in a table as large as the weights no two keys share a slot.
+SPREAD = 0x9E3779B1
+
+
+class Task(NamedTuple):
+    """What does not change: component c owns jobs `first[c] : first[c + 1]`, in the order of its rows of Factors.
+
+    first int64 (C + 1,), job int64 (J, 3), block int64 (B, 10); the CSR features of all blocks one after the other:
+    indptr int64, indices int32 or int64, data of the energies' dtype; rows int64, factors sorted by component.
+    tied: weights before this one may be read by tied tables.
+    """
+
+    first: np.ndarray
+    job: np.ndarray
+    block: np.ndarray
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+    rows: np.ndarray
+    tied: int
+
+
+class Values(NamedTuple):
+    """What is learned, flat: weights; offsets float64, u (empty: no average); energies and copies of tables."""
+
+    weights: np.ndarray
+    offsets: np.ndarray
+    energies: np.ndarray
+    copies: np.ndarray
+
+
+class Work(NamedTuple):
+    """Work space of a sweep (belief, scratch, mask), and a hash table of one example's gradient.
+
+    keys int64 (−1: free), a power of two of them; amounts, of the energies' dtype; slots int64, those taken.
+    """
+
+    belief: np.ndarray
+    scratch: np.ndarray
+    mask: np.ndarray
+    keys: np.ndarray
+    amounts: np.ndarray
+    slots: np.ndarray
+
+
+@inner
+def _score(c, task, values):
+    """Energies of the component's own tables."""
+    for j in range(task.first[c], task.first[c + 1]):
+        block = task.block[task.job[j, BLOCK]]
+        if block[POINTER] >= 0:
+            weights = values.weights[block[BASE] : block[BASE] + block[SPAN]]
+            data = task.data[block[DATA] :] if block[DATA] >= 0 else task.data[:0]
+            rows = task.rows[block[ROWS] :] if block[ROWS] >= 0 else task.rows[:0]
+            if not score_rows(
+                task.indptr[block[POINTER] :],
+                task.indices[block[INDEX] :],
+                data,
+                weights,
+                block[WIDTH],
+                rows,
+                task.job[j, BEGIN],
+                task.job[j, END],
+                values.energies[block[START] :],
+            ):
+                return False
+    return True
+
+
+@inner
+def _decode(components, task, schedule, values, bias, work, labels):
+    """Best labels of one component, by the weights as they are; False where its minimum is not finite."""
+    c = components[0]
+    if not _score(c, task, values):
+        return False
+    _, _, energies, copies = values
+    if schedule.run[c, RUN_STEP] != 0:
+        least = minimise_run(c, schedule, energies, copies, bias, work.mask, work.belief, labels)
+    else:
+        if schedule.entries.size > 0:
+            copy_general(components, schedule, energies, copies)
+        space = (work.belief, work.scratch)
+        least = minimise_forest(c, schedule, energies, copies, bias, work.mask, space, labels)
+    return abs(least) < np.inf
+
+
+@inner
+def _compare(c, schedule, bias, correct, labels):
+    """Whether the labels are right, and their bias (that of the correct ones is 0)."""
+    right = True
+    total = 0.0
+    for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
+        v = schedule.position[p, VAR]
+        if get(labels, v) != get(correct, v):
+            right = False
+            if bias.size > 0:
+                total += np.float64(bias[schedule.position[p, STATE] + labels[v]])
+    return right, total
+
+
+@inner
+def _collect(key, amount, work, count):
+    """Add to one entry of the gradient; `count` slots are taken."""
+    last = work.keys.size - 1
+    at = (key * SPREAD) & last
+    while work.keys[at] != key:
+        if work.keys[at] < 0:
+            work.keys[at] = key
+            work.amounts[at] = amount
+            work.slots[count] = at
+            return count + 1
+        at = (at + 1) & last
+    work.amounts[at] += amount
+    return count
+
+
+@inner
+def _contrast(c, task, factors, states, energies, correct, labels, work, count):
+    """Collect the gradient of one component; returns E(correct) − E(labels), float64, and the slots taken."""
+    total = 0.0
+    f = factors.first[c]
+    for j in range(task.first[c], task.first[c + 1]):
+        block = task.block[task.job[j, BLOCK]]
+        for k in range(task.job[j, BEGIN], task.job[j, END]):
+            x = entry(factors, states, f, correct)
+            y = entry(factors, states, f, labels)
+            at = factors.row[f, OFFSET]
+            f += 1
+            if x == y:
+                continue
+            total += np.float64(energies[at + x])
+            total -= np.float64(energies[at + y])
+            amount = energies.dtype.type(1)
+            if block[POINTER] < 0:
+                count = _collect(block[BASE] + x, amount, work, count)
+                count = _collect(block[BASE] + y, -amount, work, count)
+                continue
+            t = block[POINTER] + (task.rows[block[ROWS] + k] if block[ROWS] >= 0 else k)
+            for e in range(task.indptr[t], task.indptr[t + 1]):
+                row = block[BASE] + np.int64(task.indices[block[INDEX] + e]) * block[WIDTH]
+                if block[DATA] >= 0:
+                    amount = task.data[block[DATA] + e]
+                count = _collect(row + x, amount, work, count)
+                count = _collect(row + y, -amount, work, count)
+    return total, count
+
+
+@inner
+def _update(task, values, rate, total, work, count):
+    """w −= rate · g and u −= rate · total · g. The additions are those of `vadd`: products are rounded before them."""
+    weights, offsets, _, _ = values
+    step = weights.dtype.type(-rate)
+    lag = -rate * total
+    for i in range(count):
+        at = work.slots[i]
+        key = work.keys[at]
+        amount = work.amounts[at]
+        if amount != 0:
+            weights[key] = vadd(weights[key], amount * step)
+            if offsets.size > 0:
+                offsets[key] = vadd(offsets[key], np.float64(amount) * lag)
+            if key < task.tied:
+                _copy_tied(key, weights[key], task.block, values)
+
+
+@inner
+def _copy_tied(key, value, blocks, values):
+    """Write a weight into the tables that are tied to it, and into their padded copies."""
+    _, _, energies, copies = values
+    for b in range(blocks.shape[0]):
+        block = blocks[b]
+        x = key - block[BASE]
+        if block[POINTER] >= 0 or x < 0 or x >= block[SPAN]:
+            continue
+        energies[block[START] + x] = value
+        if block[COPY] >= 0:
+            columns = block[COLUMNS]
+            rows = block[SPAN] // columns
+            across = (columns + 15) // 16 * 16
+            down = (rows + 15) // 16 * 16
+            copies[block[COPY] + x // columns * across + x % columns] = value
+            copies[block[COPY] + rows * across + x % columns * down + x // columns] = value
+
+
+@kernel
+def learn_online(examples, task, schedule, factors, states, values, answers, pace, work):
+    """One step per example, until the first that is not finite; returns how many were done, and their summed loss.
+
+    examples = (ptr, components): example i has components[ptr[i] : ptr[i + 1]], int64; one without any is no step.
+    answers = (correct, labels, bias): int32 (V,) the complete answers, int32 (V,) work space, bias empty for none.
+    pace = (rates, total): float64 η of each example, S before the first.
+    """
+    ptr, components = examples
+    correct, labels, bias = answers
+    rates, total = pace
+    loss = 0.0
+    for i in range(rates.size):
+        if ptr[i] == ptr[i + 1]:
+            continue
+        for k in range(ptr[i], ptr[i + 1]):
+            if not _decode(components[k : k + 1], task, schedule, values, bias, work, labels):
+                return i, loss
+        value = 0.0
+        count = 0
+        for k in range(ptr[i], ptr[i + 1]):
+            c = components[k]
+            right, offset = _compare(c, schedule, bias, correct, labels)
+            if not right:
+                part, count = _contrast(
+                    c, task, factors, states, values.energies, correct, labels, work, count
+                )
+                value += part - offset
+        fine = abs(value) < np.inf
+        if fine:
+            _update(task, values, rates[i], total, work, count)
+        for k in range(count):
+            work.keys[work.slots[k]] = -1
+        if not fine:
+            return i, loss
+        total += 1.0
+        loss += value
+    return rates.size, loss

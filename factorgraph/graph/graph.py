@@ -237,7 +237,13 @@ class FactorGraph:
         the memory limit (before they are allocated).
         """
         plan = self.compile()
-        need, limit = plan.size * self._dtype.itemsize, bytes_of(memory_limit)
+        limit = bytes_of(memory_limit)
+        need = (plan.size + plan.variable_states) * self._dtype.itemsize
+        if need > limit and plan.size <= plan.variable_states:
+            raise FactorGraphError(
+                f"energies: beliefs over {plan.variable_states} variable states and the tables need {readable(need)}, "
+                f"the memory_limit is {readable(limit)}. Use fewer states, or raise memory_limit"
+            )
         if need > limit:
             largest = max(plan.blocks, key=lambda b: b.tables * b.size)
             raise FactorGraphError(

@@ -137,7 +137,11 @@ def read_states(
             raise FactorGraphError(
                 f"{where}: expected states as an int, a list of names or an int array; got {states!r}"
             )
-        names = tuple(str(s) for s in states)
+        names = tuple(states)
+        if not all(isinstance(s, str) for s in names):
+            raise FactorGraphError(
+                f"{where}: expected states as a list of names (str), or as an int array of numbers; got {states!r}"
+            )
         if len(set(names)) != len(names):
             twice = next(s for i, s in enumerate(names) if s in names[:i])
             raise FactorGraphError(f"{where}: expected different state names; got {twice!r} twice")

@@ -145,10 +145,12 @@ def solve(
 
     Errors: FactorGraphError for wrong names, shapes, states, options. An infeasible problem is a status, not an error.
     """
+    if not hasattr(graph, "compile"):
+        raise FactorGraphError(f"solve: expected a FactorGraph (or anything with compile()); got {graph!r}")
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     known = read_evidence(plan, graph.named(evidence))
-    start = None if initial is None else read_answers(plan, graph.named(initial)).labels
+    start = None if initial is None else read_answers(plan, graph.named(initial), "initial").labels
     solver = choose(method, threads, time_limit=time_limit, initial=start)
     if latent not in ("min", "sum"):
         raise FactorGraphError(f"latent: expected 'min' or 'sum'; got {latent!r}")
@@ -160,7 +162,7 @@ def solve(
 
 def check_temperature(temperature: float) -> None:
     """Refuse temperatures that are not positive and finite."""
-    if not (temperature > 0 and np.isfinite(temperature)):
+    if not (temperature > 1e-300 and np.isfinite(temperature)):
         raise FactorGraphError(f"temperature: expected a positive finite number; got {temperature!r}")
 
 

@@ -117,10 +117,8 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
 def _read_mask(array: np.ndarray, group: Group, states: np.ndarray, here: str) -> np.ndarray:
     widest = int(states.max(initial=0))
     if array.shape not in {(widest,), (*group.shape, widest)}:
-        raise FactorGraphError(
-            f"{here}: expected a mask of allowed states of shape {(*group.shape, widest)} or {(widest,)}; "
-            f"got {array.shape}"
-        )
+        shapes = " or ".join(dict.fromkeys(map(str, [(*group.shape, widest), (widest,)])))
+        raise FactorGraphError(f"{here}: expected a mask of allowed states of shape {shapes}; got {array.shape}")
     full = np.broadcast_to(array, (*group.shape, widest)).reshape(group.count, widest)
     mask = full & (np.arange(widest) < states[:, None])
     if group.count and not mask.any(1).all():
@@ -226,7 +224,7 @@ class Answers:
         return out
 
 
-def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers) -> Answers:
+def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers, where: str = "answers") -> Answers:
     """Answers from {name: labels} (or {(example, name): labels}); strings for lattices."""
     if isinstance(answers, Answers):
         return answers
@@ -235,8 +233,8 @@ def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers) -> Answers:
     groups = {(g.example, g.name): g for g in plan.groups}
     for key, value in answers.items():
         group = groups.get(key) if isinstance(key, tuple) else None
-        group = group or find_group(plan, key, "answers")
-        here = f"answers[{group.name!r}]"
+        group = group or find_group(plan, key, where)
+        here = f"{where}[{group.name!r}]"
         if group.latent:
             raise FactorGraphError(f"{here}: latent variables have no answer; leave it out")
         if value is None:

@@ -45,7 +45,7 @@ def main():
 
     # No digit image occurs both in a line to learn from and in a line to be tested on.
     if arguments.quick:
-        lines, epochs, batch = digit_lines(train=600, test=100), 4, 4
+        lines, epochs, batch = digit_lines(train=400, test=100), 4, 4
     else:
         lines, epochs, batch = digit_lines(train=5000, test=1000), 20, 32
 

@@ -29,7 +29,7 @@ KEYS = {
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer lines still than --quick has."""
-    monkeypatch.setattr(demo, "QUICK", replace(demo.QUICK, train=100, test=30, epochs=1))
+    monkeypatch.setattr(demo, "QUICK", replace(demo.QUICK, train=60, test=20, epochs=1))
 
 
 def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_a_seed_sets_everything(
     assert picture != Path("out/handwriting.png").read_bytes()
     assert first["character_error"] != other["character_error"]
     assert first["picture"] == "out/handwriting.png" and first["seconds"] > 0
-    assert (first["seed"], first["lines_trained"], first["lines_tested"]) == (5, 100, 30)
+    assert (first["seed"], first["lines_trained"], first["lines_tested"]) == (5, 60, 20)
     for share in ("string_error", "baseline_string_error"):
         assert 0 <= first[share] <= 1
 

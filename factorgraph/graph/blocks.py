@@ -27,10 +27,13 @@ def read_scopes(where: str, scopes: Sequence[Any]) -> tuple[np.ndarray, tuple[in
     """int32 (F, arity) scopes and the shape they broadcast to."""
     if not scopes:
         return np.zeros((1, 0), np.int32), ()
-    shape = scopes[0].shape
+    shapes = [s.ids.shape for s in scopes]
+    shape = shapes[0]
+    if len(scopes) == 1:
+        return scopes[0].ids.reshape(-1, 1), shape
     try:
-        if any(s.shape != shape for s in scopes):
-            shape = np.broadcast_shapes(*(s.shape for s in scopes))
+        if shapes.count(shape) < len(shapes):
+            shape = np.broadcast_shapes(*shapes)
     except ValueError:
         raise FactorGraphError(
             f"{where}: expected scopes whose shapes broadcast; got "

@@ -114,18 +114,17 @@ class FactorGraph:
         where = f"add({type(factor).__name__})"
         if not isinstance(factor, Factor):
             raise FactorGraphError(f"{where}: expected a factor such as Table, Linear, Potts first; got {factor!r}")
+        lattice = False
         for scope in scopes:
-            if not isinstance(scope, Variables | Lattice):
+            if not isinstance(scope, (Variables, Lattice)):
                 raise FactorGraphError(f"{where}: expected variables or lattices as scopes; got {scope!r}")
             if scope.graph is not self:
                 raise FactorGraphError(f"{where}: {scope.name!r} belongs to another graph; declare it in this one")
-        if any(isinstance(scope, Lattice) for scope in scopes):
-            ids, shape = read_lattice_scopes(where, scopes)
-            self._append(factor, ids, shape, tuple(int(s.states or 0) for s in scopes), scopes)
-            return
-        ids, shape = read_scopes(where, scopes)
-        if all(s.states is not None for s in scopes):
-            self._append(factor, ids, shape, tuple(int(s.states or 0) for s in scopes), scopes)
+            lattice = lattice or isinstance(scope, Lattice)
+        ids, shape = (read_lattice_scopes if lattice else read_scopes)(where, scopes)
+        uniform = tuple([s.states for s in scopes])
+        if None not in uniform:
+            self._append(factor, ids, shape, uniform, scopes, lattice)  # type: ignore[arg-type]
             return
         sizes = self.states_of(ids)
         kinds, which = np.unique(sizes, axis=0, return_inverse=True)
@@ -133,7 +132,7 @@ class FactorGraph:
         for i, states in enumerate(kinds.tolist()):
             chosen = np.flatnonzero(which.ravel() == i)
             part = factor if len(kinds) == 1 else factor.take(shape, most, chosen, tuple(states))
-            self._append(part, ids[chosen], shape if len(kinds) == 1 else chosen.shape, tuple(states), scopes)
+            self._append(part, ids[chosen], shape if len(kinds) == 1 else chosen.shape, tuple(states), scopes, False)
 
     def _append(
         self,
@@ -142,6 +141,7 @@ class FactorGraph:
         shape: tuple[int, ...],
         states: tuple[int, ...],
         scopes: Sequence[Variables | Lattice],
+        lattice: bool,
     ) -> None:
         if not len(ids):
             return
@@ -150,7 +150,6 @@ class FactorGraph:
         except FactorGraphError as error:
             over = ", ".join(s.label for s in scopes)
             raise FactorGraphError(f"{error} (Scopes: {over or 'none'})") from None
-        lattice = any(isinstance(s, Lattice) for s in scopes)
         self._parts.append(Part(factor, layout, ids, states, lattice))
         self._plan = None
 

@@ -108,10 +108,12 @@ class Lattice:
 
 
 def read_shape(shape: Any, where: str) -> tuple[int, ...]:
-    sizes = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    if not all(isinstance(n, int | np.integer) and n >= 0 for n in sizes):
-        raise FactorGraphError(f"{where}: expected a shape of non-negative ints; got {shape!r}")
-    return tuple(int(n) for n in sizes)
+    """The shape as a tuple of ints."""
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    for n in sizes:
+        if not isinstance(n, (int, np.integer)) or n < 0:
+            raise FactorGraphError(f"{where}: expected a shape of non-negative ints; got {shape!r}")
+    return tuple(map(int, sizes))
 
 
 def read_states(
@@ -122,14 +124,16 @@ def read_states(
         raise FactorGraphError(f"{where}: expected a number of states or a list of names; got the string {states!r}")
     sizes: int | np.ndarray
     names: tuple[str, ...] | None = None
-    if isinstance(states, int | np.integer) and not isinstance(states, bool):
+    if type(states) is int and 1 <= states <= MOST_STATES:
+        return states, None
+    if isinstance(states, (int, np.integer)) and not isinstance(states, bool):
         sizes = int(states)
     elif isinstance(states, np.ndarray) and states.dtype.kind in "iu":
         if states.shape != shape:
             raise FactorGraphError(
                 f"{where}: expected states as an array of the declared shape {shape}; got {states.shape}"
             )
-        sizes = states.astype(np.int32).ravel()
+        sizes = states.ravel()
         if sizes.size and (sizes == sizes[0]).all():
             sizes = int(sizes[0])
     else:
@@ -150,7 +154,7 @@ def read_states(
         raise FactorGraphError(
             f"{where}: expected from 1 to {MOST_STATES} states per variable; got {np.min(sizes)} to {np.max(sizes)}"
         )
-    return sizes, names
+    return sizes if isinstance(sizes, int) else sizes.astype(np.int32), names
 
 
 def read_arcs(arcs: Any, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from .linear import score_rows
 from .messages import copy_general
 from .run_min import minimise_run
 from .schedule import FIRST, RUN_STEP, STATE, VAR
-from .simd import get, vadd
+from .simd import get
 from .structure import OFFSET
 
 #: Columns of Task.block: its parameter's part of the weights, the width of a table, where its tables start in the
@@ -71,7 +71,8 @@ class Values(NamedTuple):
 class Work(NamedTuple):
     """Work space of a sweep (belief, scratch, mask), and a hash table of one example's gradient.
 
-    keys int64 (−1: free), a power of two of them; amounts, of the energies' dtype; slots int64, those taken.
+    keys int64 (−1: free), a power of two of them; amounts, of the energies' dtype; slots int64, those taken; lags
+    float64, what changes u at the slots.
     """
 
     belief: np.ndarray
@@ -80,6 +81,7 @@ class Work(NamedTuple):
     keys: np.ndarray
     amounts: np.ndarray
     slots: np.ndarray
+    lags: np.ndarray
 
 
 @inner
@@ -186,20 +188,26 @@ def _contrast(c, task, factors, states, energies, correct, labels, work, count):
 
 @inner
 def _update(task, values, rate, total, work, count):
-    """w −= rate · g and u −= rate · total · g. The additions are those of `vadd`: products are rounded before them."""
+    """w −= rate · g and u −= rate · total · g.
+
+    Products are rounded before they are added, as the mini-batch path does: a loop of their own keeps them from
+    becoming multiply-adds.
+    """
     weights, offsets, _, _ = values
     step = weights.dtype.type(-rate)
     lag = -rate * total
     for i in range(count):
         at = work.slots[i]
+        work.lags[i] = np.float64(work.amounts[at]) * lag
+        work.amounts[at] *= step
+    for i in range(count):
+        at = work.slots[i]
         key = work.keys[at]
-        amount = work.amounts[at]
-        if amount != 0:
-            weights[key] = vadd(weights[key], amount * step)
-            if offsets.size > 0:
-                offsets[key] = vadd(offsets[key], np.float64(amount) * lag)
-            if key < task.tied:
-                _copy_tied(key, weights[key], task.block, values)
+        weights[key] += work.amounts[at]
+        if offsets.size > 0:
+            offsets[key] += work.lags[i]
+        if key < task.tied:
+            _copy_tied(key, weights[key], task.block, values)
 
 
 @inner

@@ -83,6 +83,7 @@ class Online:
             np.full(slots, -1, np.int64),
             np.zeros(slots, dtype),
             np.zeros(min(most, slots), np.int64),
+            np.zeros(min(most, slots)),
         )
 
     def epoch(self, order: np.ndarray, progress: np.ndarray) -> Iterator[tuple[int, float]]:

@@ -34,14 +34,13 @@ class Loss:
     """Base of all losses. `latent`: "min" or "sum", what happens to latent variables and lattice paths."""
 
     latent: str = "min"
-    may_sum: ClassVar[bool] = False
+    offered: ClassVar[tuple[str, ...]] = ("min",)
 
     def __post_init__(self) -> None:
-        allowed = ("min", "sum") if self.may_sum else ("min",)
-        if self.latent not in allowed:
+        if self.latent not in self.offered:
             raise FactorGraphError(
-                f"{type(self).__name__}: expected latent in {allowed}; got {self.latent!r}. Minimising answers over "
-                "summed latents is intractable in general"
+                f"{type(self).__name__}: expected latent to be one of {self.offered}; got {self.latent!r}. Mixing "
+                "minima and sums over answers and latents is intractable in general: take a loss that does one of them"
             )
 
     def __call__(
@@ -80,7 +79,7 @@ class Loss:
 class Energy(Loss):
     """E_c: pulls the correct answer down, pushes nothing up; collapses unless the factors cannot."""
 
-    may_sum: ClassVar[bool] = True
+    offered: ClassVar[tuple[str, ...]] = ("min", "sum")
 
     def _evaluate(self, asked: _Asked) -> float:
         correct = asked.correct(self.latent, 1.0)
@@ -115,14 +114,11 @@ class Margin(Loss):
 
 @dataclass(frozen=True)
 class NLL(Loss):
-    """Negative log-likelihood of the correct answer, times T: conditional random fields; MMI where latents are summed.
-
-    With latent="min" the correct side is the best completion, the other still the sum over everything.
-    """
+    """Negative log-likelihood of the correct answer, times T: conditional random fields; MMI with latents, summed."""
 
     latent: str = "sum"
     temperature: float = 1.0
-    may_sum: ClassVar[bool] = True
+    offered: ClassVar[tuple[str, ...]] = ("sum",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

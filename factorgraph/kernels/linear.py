@@ -58,11 +58,11 @@ def check_rows(indptr, indices, data, columns):
 
 
 @kernel
-def _score_narrow(indptr, indices, data, weights, width, rows, first, last, out):
+def _score_narrow(indptr, indices, data, weights, stride, width, rows, first, last, out):
     """Rows shorter than a vector: the lanes behind a row hold the next ones and are ignored. The last rows of weights,
     where a vector would leave the array, are added one by one."""
     lanes = 64 // out.itemsize
-    safe = (weights.size - lanes) // width if weights.size >= lanes else -1
+    safe = (weights.size - lanes) // stride if weights.size >= lanes else -1
     zero = vsplat(out.dtype.type(0))
     row = np.empty(lanes, out.dtype)
     total = out.dtype.type(0)
@@ -75,9 +75,9 @@ def _score_narrow(indptr, indices, data, weights, width, rows, first, last, out)
             if f > safe:
                 unsafe = True
             elif data.size == 0:
-                x = vadd(x, vload(weights, f * width))
+                x = vadd(x, vload(weights, f * stride))
             else:
-                x = vmuladd(vload(weights, f * width), vsplat(out.dtype.type(get(data, e))), x)
+                x = vmuladd(vload(weights, f * stride), vsplat(out.dtype.type(get(data, e))), x)
         vstore(row, 0, x)
         if unsafe:
             for e in range(get(indptr, t), get(indptr, t + 1)):
@@ -85,7 +85,7 @@ def _score_narrow(indptr, indices, data, weights, width, rows, first, last, out)
                 if f > safe:
                     scale = out.dtype.type(1) if data.size == 0 else out.dtype.type(get(data, e))
                     for j in range(width):
-                        row[j] += scale * weights[f * width + j]
+                        row[j] += scale * weights[f * stride + j]
         for j in range(width):
             out[t * width + j] = row[j]
             total += row[j]
@@ -93,7 +93,7 @@ def _score_narrow(indptr, indices, data, weights, width, rows, first, last, out)
 
 
 @kernel
-def _score_wide(indptr, indices, data, weights, width, rows, first, last, out):
+def _score_wide(indptr, indices, data, weights, stride, width, rows, first, last, out):
     """Two vectors and two features at a time."""
     lanes = 64 // out.itemsize
     zero = vsplat(out.dtype.type(0))
@@ -113,20 +113,20 @@ def _score_wide(indptr, indices, data, weights, width, rows, first, last, out):
             e = begin
             if data.size == 0:
                 while e + 2 <= end:
-                    p = np.int64(get(indices, e)) * width
-                    q = np.int64(get(indices, e + 1)) * width
+                    p = np.int64(get(indices, e)) * stride
+                    q = np.int64(get(indices, e + 1)) * stride
                     x0 = vadd(x0, vload(weights, p + left))
                     x1 = vadd(x1, vload(weights, p + right))
                     y0 = vadd(y0, vload(weights, q + left))
                     y1 = vadd(y1, vload(weights, q + right))
                     e += 2
                 if e < end:
-                    p = np.int64(get(indices, e)) * width
+                    p = np.int64(get(indices, e)) * stride
                     x0 = vadd(x0, vload(weights, p + left))
                     x1 = vadd(x1, vload(weights, p + right))
             else:
                 while e < end:
-                    p = np.int64(get(indices, e)) * width
+                    p = np.int64(get(indices, e)) * stride
                     scale = vsplat(out.dtype.type(get(data, e)))
                     x0 = vmuladd(vload(weights, p + left), scale, x0)
                     x1 = vmuladd(vload(weights, p + right), scale, x1)
@@ -143,14 +143,14 @@ def _score_wide(indptr, indices, data, weights, width, rows, first, last, out):
 
 
 @kernel
-def score_rows(indptr, indices, data, weights, width, rows, first, last, out):
+def score_rows(indptr, indices, data, weights, stride, width, rows, first, last, out):
     """Energies of tables rows[first:last] (an empty `rows` stands for all tables in order) into their rows of out.
 
-    weights and out are flat and of one dtype. False where an energy may be NaN or −inf: look again.
+    weights and out are flat and of one dtype; rows of weights begin every `stride` entries. False where an energy may be NaN or −inf: look again.
     """
     if width * out.itemsize < 64:
-        return _score_narrow(indptr, indices, data, weights, width, rows, first, last, out)
-    return _score_wide(indptr, indices, data, weights, width, rows, first, last, out)
+        return _score_narrow(indptr, indices, data, weights, stride, width, rows, first, last, out)
+    return _score_wide(indptr, indices, data, weights, stride, width, rows, first, last, out)
 
 
 @kernel

@@ -29,10 +29,10 @@ from .schedule import FIRST, RUN_STEP, STATE, VAR
 from .simd import get
 from .structure import OFFSET
 
-#: Columns of Task.block: its parameter's part of the weights, the width of a table, where its tables start in the
-#: energies; where its part of indptr (−1: tied, one table), indices, data (−1: all 1) and rows (−1: in order) starts;
+#: Columns of Task.block: its parameter's part of the weights, the step between rows there, entries of a table, where its
+#: tables start in the energies; where its part of indptr (−1: tied, one table), indices, data (−1: all 1) and rows (−1: in order) starts;
 #: where its padded copies start (−1: none), and the columns of its tables.
-BASE, SPAN, WIDTH, START, POINTER, INDEX, DATA, ROWS, COPY, COLUMNS = range(10)
+BASE, SPAN, STRIDE, WIDTH, START, POINTER, INDEX, DATA, ROWS, COPY, COLUMNS = range(11)
 
 #: Columns of Task.job: a block and the range of its factors (indices of `rows`, where it has some).
 BLOCK, BEGIN, END = range(3)
@@ -44,7 +44,7 @@ SPREAD = 0x9E3779B1
 class Task(NamedTuple):
     """What does not change: component c owns jobs `first[c] : first[c + 1]`, in the order of its rows of Factors.
 
-    first int64 (C + 1,), job int64 (J, 3), block int64 (B, 10); the CSR features of all blocks one after the other:
+    first int64 (C + 1,), job int64 (J, 3), block int64 (B, 11); the CSR features of all blocks one after the other:
     indptr int64, indices int32 or int64, data of the energies' dtype; rows int64, factors sorted by component.
     tied: weights before this one may be read by tied tables.
     """
@@ -98,6 +98,7 @@ def _score(c, task, values):
                 task.indices[block[INDEX] :],
                 data,
                 weights,
+                block[STRIDE],
                 block[WIDTH],
                 rows,
                 task.job[j, BEGIN],
@@ -178,7 +179,7 @@ def _contrast(c, task, factors, states, energies, correct, labels, work, count):
                 continue
             t = block[POINTER] + (task.rows[block[ROWS] + k] if block[ROWS] >= 0 else k)
             for e in range(task.indptr[t], task.indptr[t + 1]):
-                row = block[BASE] + np.int64(task.indices[block[INDEX] + e]) * block[WIDTH]
+                row = block[BASE] + np.int64(task.indices[block[INDEX] + e]) * block[STRIDE]
                 if block[DATA] >= 0:
                     amount = task.data[block[DATA] + e]
                 count = _collect(row + x, amount, work, count)
@@ -217,12 +218,12 @@ def _copy_tied(key, value, blocks, values):
     for b in range(blocks.shape[0]):
         block = blocks[b]
         x = key - block[BASE]
-        if block[POINTER] >= 0 or x < 0 or x >= block[SPAN]:
+        if block[POINTER] >= 0 or x < 0 or x >= block[WIDTH]:
             continue
         energies[block[START] + x] = value
         if block[COPY] >= 0:
             columns = block[COLUMNS]
-            rows = block[SPAN] // columns
+            rows = block[WIDTH] // columns
             across = (columns + 15) // 16 * 16
             down = (rows + 15) // 16 * 16
             copies[block[COPY] + x // columns * across + x % columns] = value

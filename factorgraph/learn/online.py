@@ -8,6 +8,7 @@ takes over wherever energies are not finite) and checkpoints all see the same nu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SLICE = 0.05
 #: Examples of the first slice; the following ones are sized by the clock.
 FIRST_SLICE = 16
+ROW_BYTES = 32
 NONE, NO_JOB = np.zeros(0, np.int64), np.zeros((0, 3), np.int64)
 
 
@@ -62,14 +64,17 @@ class Online:
         linear = [(block, factor) for block, factor in step.declared.graph.bound() if isinstance(factor, Linear)]
         tied = {factor.param: None for _, factor in linear if factor.features.tied}
         names = [*tied, *(name for name in step.parameters if name not in tied)]
-        ends = np.cumsum([0, *(step.parameters[name].size for name in names)]).tolist()
+        strides = {name: _stride(step.parameters[name]) for name in names}
+        ends = np.cumsum([0, *(len(step.parameters[name]) * strides[name] for name in names)]).tolist()
+        base = dict(zip(names, ends))
         self.weights, self.offsets = buffer(ends[-1], dtype), np.zeros(ends[-1] if self.rule.average else 0)
-        for name, first, last in zip(names, ends, ends[1:]):
-            step.parameters[name] = _moved(step.parameters[name], self.weights[first:last])
+        for name in names:
+            step.parameters[name] = _moved(step.parameters[name], self.weights, base[name], strides[name])
             if self.rule.average:
                 key = f"offset:{name}"
-                step.state[key] = _moved(step.state[key], self.offsets[first:last])
-        self.task, most = _task(step, linear, dict(zip(names, ends)), ends[len(tied)])
+                step.state[key] = _moved(step.state[key], self.offsets, base[name], strides[name])
+        self.linear = linear
+        self.task, most = _task(step, linear, base, strides, ends[len(tied)])
         bias = None
         if isinstance(step.loss, Margin):
             bias = augmented(self.plan, step.answers, step.loss.scale, dtype).bias
@@ -123,18 +128,29 @@ class Online:
 
     def _values(self) -> Values:
         """Parameters and energies, the tied tables filled."""
-        graph = self.step.declared.graph
-        graph.energies(self.step.parameters, components=NONE, out=self.energies)
+        for block, factor in self.linear:
+            if factor.features.tied:
+                block.view(self.energies)[:] = self.step.parameters[factor.param]
         return Values(self.weights, self.offsets, self.energies, copied_tables(self.plan, self.energies, NONE))
 
 
-def _moved(array: np.ndarray, to: np.ndarray) -> np.ndarray:
-    """The array, its numbers now in `to`."""
-    to[:] = array.ravel()
-    return to.reshape(array.shape)
+def _stride(parameter: np.ndarray) -> int:
+    """Entries from one row of a parameter to the next: vectors of wide rows start at half cache lines."""
+    width, half = prod(parameter.shape[1:]), ROW_BYTES // parameter.itemsize
+    return width if width < 2 * half else -(-width // half) * half
 
 
-def _task(step: Step, bound: list[tuple[Block, Linear]], base: dict[str, int], tied: int) -> tuple[Task, int]:
+def _moved(array: np.ndarray, to: np.ndarray, base: int, stride: int) -> np.ndarray:
+    """The array as a view of `to`, where its numbers are now; its rows start every `stride` entries from `base` on."""
+    rows = to[base : base + len(array) * stride].reshape(len(array), stride)
+    view = rows[:, : prod(array.shape[1:])].reshape(array.shape)
+    assert np.may_share_memory(view, to) or not view.size
+    if array.any():  # pages that stay zero cost nothing
+        view[:] = array
+    return view
+
+
+def _task(step: Step, bound: list[tuple[Block, Linear]], base: dict[str, int], strides: dict[str, int], tied: int) -> tuple[Task, int]:
     """What the kernel reads of the factors, and the most gradient entries that an example collects."""
     plan, count = step.plan, step.plan.n_components
     copies = dict(plan.extent.copies)
@@ -144,7 +160,8 @@ def _task(step: Step, bound: list[tuple[Block, Linear]], base: dict[str, int], t
     for index, (block, factor) in enumerate(bound):
         x = factor.features
         columns = block.states[-1] if block.states else 1
-        line = [base[factor.param], x.count * block.size, block.size, block.start]
+        stride = strides[factor.param]
+        line = [base[factor.param], x.count * stride, stride, block.size, block.start]
         line += [-1, -1, -1, -1, copies.get(index, -1), columns]
         blocks.append(line)
         if not block.states:  # a constant: nothing depends on it

@@ -1,4 +1,4 @@
-"""Pictures for people. Needs matplotlib: pip install "factorgraph-ebm[plot]"."""
+"""Pictures for people. Needs matplotlib: pip install matplotlib."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _canvas(height: int) -> tuple[Figure, Axes]:
     except ImportError as error:
         raise FactorGraphError(
             f"draw_lines: expected matplotlib to be installed; got {error}. "
-            'Install it by: pip install "factorgraph-ebm[plot]"'
+            'Install it by: pip install matplotlib'
         ) from error
     figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))

@@ -81,5 +81,5 @@ def test_a_missing_folder_and_a_missing_matplotlib_are_named(tmp_path: Path, mon
     with pytest.raises(FactorGraphError, match="expected the folder .*nowhere to exist; got none"):
         draw_lines(tmp_path / "nowhere" / "x.png", **dozen())
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(FactorGraphError, match=r'pip install "factorgraph-ebm\[plot\]"'):
+    with pytest.raises(FactorGraphError, match="pip install matplotlib"):
         draw_lines(tmp_path / "x.png", **dozen())

@@ -14,7 +14,8 @@ from ..errors import FactorGraphError, listed
 from ..factors import External, Factor
 from ..plan import Block, Group, Lattices, Plan, digest
 from .blocks import Part, make_blocks, read_lattice_scopes, read_scopes
-from .memory import bytes_of, readable
+from .memory import check_memory
+from .names import name_states
 from .variables import Lattice, Variables, read_arcs, read_shape, read_states
 
 #: Plans of equal structure are shared; the most recent small ones are kept alive.
@@ -236,20 +237,7 @@ class FactorGraph:
         the memory limit (before they are allocated).
         """
         plan = self.compile()
-        limit = bytes_of(memory_limit)
-        need = (plan.size + plan.variable_states) * self._dtype.itemsize
-        if need > limit and plan.size <= plan.variable_states:
-            raise FactorGraphError(
-                f"energies: beliefs over {plan.variable_states} variable states and the tables need {readable(need)}, "
-                f"the memory_limit is {readable(limit)}. Use fewer states, or raise memory_limit"
-            )
-        if need > limit:
-            largest = max(plan.blocks, key=lambda b: b.tables * b.size)
-            raise FactorGraphError(
-                f"energies: the tables need {readable(need)}, the memory_limit is {readable(limit)}; the largest block "
-                f"has {largest.tables} tables of {largest.size} entries over states {largest.states}. Share tables "
-                "(shape == states), use parametric factors, or raise memory_limit"
-            )
+        check_memory(plan, self._dtype.itemsize, memory_limit)
         parameters, inputs = parameters or {}, inputs or {}
         self._known(parameters, inputs)
         if out is None:
@@ -295,27 +283,7 @@ class FactorGraph:
 
     def named(self, evidence: Mapping[Any, Any] | None) -> dict[Any, Any]:
         """Evidence with state names replaced by states."""
-        if not isinstance(evidence or {}, Mapping):
-            raise FactorGraphError(f"evidence: expected a dict {{name: labels}}; got {type(evidence).__name__}")
-        out = dict(evidence or {})
-        for key, value in out.items():
-            array = np.asarray(value, dtype=object) if isinstance(value, list | tuple) else np.asarray(value)
-            if array.dtype.kind not in "UO" or not any(isinstance(x, str) for x in array.ravel()):
-                continue
-            names = self.alphabets.get(key if isinstance(key, tuple) else self._owner(key), ())
-            if not names:
-                raise FactorGraphError(
-                    f"evidence[{key!r}]: expected ints, its states have no names; got {value!r}. Declare states=[names]"
-                )
-            index = {s: i for i, s in enumerate(names)} | {None: -1}
-            for x in array.ravel():
-                if x not in index and not isinstance(x, int | np.integer):
-                    raise FactorGraphError(f"evidence[{key!r}]: unknown state {x!r}; expected {listed(names)}")
-            out[key] = np.array([index.get(x, x) for x in array.ravel()], np.int64).reshape(array.shape)
-        return out
-
-    def _owner(self, name: Any) -> tuple[int, str]:
-        return next(((g.example, g.name) for g in self._groups if g.name == name), (-1, str(name)))
+        return name_states(evidence, self._groups, self.alphabets)
 
     def __repr__(self) -> str:
         return f"FactorGraph({self._count} variables, {len(self._parts)} groups of factors)"

@@ -7,6 +7,25 @@ import re
 import numpy as np
 
 from ..errors import FactorGraphError
+from ..plan import Plan
+
+
+def check_memory(plan: Plan, itemsize: int, memory_limit: str | int) -> None:
+    """Refuse tables and beliefs beyond the limit, before they are allocated."""
+    limit, need = bytes_of(memory_limit), (plan.size + plan.variable_states) * itemsize
+    if need <= limit:
+        return
+    if plan.size <= plan.variable_states:
+        raise FactorGraphError(
+            f"energies: beliefs over {plan.variable_states} variable states and the tables need {readable(need)}, "
+            f"the memory_limit is {readable(limit)}. Use fewer states, or raise memory_limit"
+        )
+    largest = max(plan.blocks, key=lambda b: b.tables * b.size)
+    raise FactorGraphError(
+        f"energies: the tables need {readable(need)}, the memory_limit is {readable(limit)}; the largest block "
+        f"has {largest.tables} tables of {largest.size} entries over states {largest.states}. Share tables "
+        "(shape == states), use parametric factors, or raise memory_limit"
+    )
 
 
 def bytes_of(limit: str | int) -> int:

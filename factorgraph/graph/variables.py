@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,7 +58,10 @@ class Variables:
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError(f"{self.name} is a single variable")
-        return self.shape[0]
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Variables]:
+        return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
         states = "ragged" if self.states is None else self.states
@@ -109,7 +112,7 @@ class Lattice:
 
 def read_shape(shape: Any, where: str) -> tuple[int, ...]:
     """The shape as a tuple of ints."""
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     for n in sizes:
         if not isinstance(n, (int, np.integer)) or n < 0:
             raise FactorGraphError(f"{where}: expected a shape of non-negative ints; got {shape!r}")
@@ -137,7 +140,7 @@ def read_states(
         if sizes.size and (sizes == sizes[0]).all():
             sizes = int(sizes[0])
     else:
-        if isinstance(states, np.ndarray | float) or not isinstance(states, Iterable):
+        if isinstance(states, (np.ndarray, float, Set)) or not isinstance(states, Iterable):
             raise FactorGraphError(
                 f"{where}: expected states as an int, a list of names or an int array; got {states!r}"
             )

@@ -40,7 +40,7 @@ class Marginals:
     @cached_property
     def variables(self) -> ByName:
         """Marginals by name."""
-        return ByName(self.plan, list(self.plan.groups), self.of)
+        return ByName(self.plan, list(self.plan.groups), self.of, "marginals")
 
 
 def marginals(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import FactorGraphError, listed
 from ..plan import Group, Plan, find_group
 
 
@@ -39,13 +40,15 @@ TOLERANCE = 1e-7
 class ByName(Mapping[Any, Any]):
     """Read-only values of the groups of a plan: by name, or by (example, name) where examples share names."""
 
-    def __init__(self, plan: Plan, groups: list[Group], value: Callable[[Group], Any]):
-        self._plan, self._groups, self._value = plan, groups, value
+    def __init__(self, plan: Plan, groups: list[Group], value: Callable[[Group], Any], what: str):
+        self._plan, self._groups, self._value, self._what = plan, groups, value, what
 
     def __getitem__(self, key: Any) -> Any:
         group = find_group(self._plan, key, "solution")
         if group not in self._groups:
-            raise KeyError(key)
+            raise FactorGraphError(
+                f"solution: {key!r} has no {self._what}; expected {listed(g.name for g in self._groups)}"
+            )
         return self._value(group)
 
     def __iter__(self) -> Iterator[Any]:
@@ -94,6 +97,9 @@ class Solution:
     components: Components
     alphabets: Mapping[tuple[int, str], tuple[str, ...]] = field(default_factory=dict, repr=False)
 
+    def __repr__(self) -> str:
+        return f"Solution(energy={self.energy:.6g}, bound={self.bound:.6g}, {self.status.name}, {self.plan!r})"
+
     @property
     def gap(self) -> float:
         """minimum − bound; 0 when infeasibility is proven."""
@@ -106,7 +112,7 @@ class Solution:
     @cached_property
     def labels(self) -> ByName:
         """Labels by name, int32 of the declared shape: −1 where infeasible, and for arcs off the path."""
-        return ByName(self.plan, list(self.plan.groups), self.of)
+        return ByName(self.plan, list(self.plan.groups), self.of, "labels")
 
     @cached_property
     def states(self) -> ByName:
@@ -117,7 +123,8 @@ class Solution:
             found = table[self.of(group)]
             return found if group.shape else found.item() if isinstance(found, np.ndarray) else found
 
-        return ByName(self.plan, [g for g in self.plan.groups if (g.example, g.name) in self.alphabets], names)
+        named = [g for g in self.plan.groups if (g.example, g.name) in self.alphabets]
+        return ByName(self.plan, named, names, "named states")
 
     def path(self, group: Group) -> np.ndarray:
         """int64 arcs on the best path of a lattice, in order; empty where infeasible."""
@@ -128,7 +135,7 @@ class Solution:
     @cached_property
     def paths(self) -> ByName:
         """Arcs on the best path of each lattice, in order."""
-        return ByName(self.plan, [g for g in self.plan.groups if g.lattice >= 0], self.path)
+        return ByName(self.plan, [g for g in self.plan.groups if g.lattice >= 0], self.path, "path")
 
     @cached_property
     def strings(self) -> ByName:
@@ -137,4 +144,4 @@ class Solution:
         def spell(group: Group) -> tuple[int, ...]:
             return tuple(int(k) for k in self.of(group)[self.path(group)])
 
-        return ByName(self.plan, [g for g in self.plan.groups if g.lattice >= 0], spell)
+        return ByName(self.plan, [g for g in self.plan.groups if g.lattice >= 0], spell, "string")

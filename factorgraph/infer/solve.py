@@ -162,7 +162,7 @@ def solve(
 
 def check_temperature(temperature: float) -> None:
     """Refuse temperatures that are not positive and finite."""
-    if not (temperature > 1e-300 and np.isfinite(temperature)):
+    if not isinstance(temperature, (int, float, np.number)) or not 1e-300 < temperature < np.inf:
         raise FactorGraphError(f"temperature: expected a positive finite number; got {temperature!r}")
 
 

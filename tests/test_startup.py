@@ -18,9 +18,9 @@ def python(program: str) -> str:
 
 
 def test_import_costs_at_most_half_a_second_of_cpu():
-    """Or, on a machine where numpy and numba alone take most of that, no more than half of theirs on top."""
+    """Or, on a machine where numpy and numba alone take most of that, no more than 0.8 of theirs on top."""
     ours, theirs = (min(float(python(SECONDS.format(m))) for _ in range(3)) for m in ("factorgraph", "numpy, numba"))
-    assert ours <= max(0.5, 1.5 * theirs)
+    assert ours <= max(0.5, 1.8 * theirs)
 
 
 @pytest.mark.parametrize("package", ["sklearn", "matplotlib", "networkx", "torch", "pandas"])

@@ -168,9 +168,7 @@ class Sparse:
         chosen = NO_ROWS if rows is None else np.ascontiguousarray(rows, np.int64)
         total = len(out) if rows is None else chosen.size
         for first, last in self._slices(total, width):
-            fine &= kernels.score_rows(
-                self.indptr, self.indices, self.data, flat, width, width, chosen, first, last, target
-            )
+            fine &= kernels.score_rows(self.indptr, self.indices, self.data, flat, width, chosen, first, last, target)
         return fine
 
     def adjoint(self, gradient: np.ndarray, rows: np.ndarray | None) -> np.ndarray | Rows:

@@ -58,11 +58,11 @@ def check_rows(indptr, indices, data, columns):
 
 
 @kernel
-def _score_narrow(indptr, indices, data, weights, stride, width, rows, first, last, out):
+def _score_narrow(indptr, indices, data, weights, width, rows, first, last, out):
     """Rows shorter than a vector: the lanes behind a row hold the next ones and are ignored. The last rows of weights,
     where a vector would leave the array, are added one by one."""
     lanes = 64 // out.itemsize
-    safe = (weights.size - lanes) // stride if weights.size >= lanes else -1
+    safe = (weights.size - lanes) // width if weights.size >= lanes else -1
     zero = vsplat(out.dtype.type(0))
     row = np.empty(lanes, out.dtype)
     total = out.dtype.type(0)
@@ -75,9 +75,9 @@ def _score_narrow(indptr, indices, data, weights, stride, width, rows, first, la
             if f > safe:
                 unsafe = True
             elif data.size == 0:
-                x = vadd(x, vload(weights, f * stride))
+                x = vadd(x, vload(weights, f * width))
             else:
-                x = vmuladd(vload(weights, f * stride), vsplat(out.dtype.type(get(data, e))), x)
+                x = vmuladd(vload(weights, f * width), vsplat(out.dtype.type(get(data, e))), x)
         vstore(row, 0, x)
         if unsafe:
             for e in range(get(indptr, t), get(indptr, t + 1)):
@@ -85,7 +85,7 @@ def _score_narrow(indptr, indices, data, weights, stride, width, rows, first, la
                 if f > safe:
                     scale = out.dtype.type(1) if data.size == 0 else out.dtype.type(get(data, e))
                     for j in range(width):
-                        row[j] += scale * weights[f * stride + j]
+                        row[j] += scale * weights[f * width + j]
         for j in range(width):
             out[t * width + j] = row[j]
             total += row[j]
@@ -93,13 +93,11 @@ def _score_narrow(indptr, indices, data, weights, stride, width, rows, first, la
 
 
 @kernel
-def _score_wide(indptr, indices, data, weights, stride, width, rows, first, last, out):
-    """Two vectors and two features at a time. Where rows are padded, the second vector may end in the padding, so that
-    it is as well aligned as the row."""
+def _score_wide(indptr, indices, data, weights, width, rows, first, last, out):
+    """Two vectors and two features at a time."""
     lanes = 64 // out.itemsize
     zero = vsplat(out.dtype.type(0))
     total = zero
-    line = np.empty(2 * lanes, out.dtype)
     for i in range(first, last):
         t = rows[i] if rows.size > 0 else i
         begin = get(indptr, t)
@@ -107,7 +105,7 @@ def _score_wide(indptr, indices, data, weights, stride, width, rows, first, last
         j = 0
         while j < width:
             left = min(j, width - lanes)
-            right = min(j + lanes, stride - lanes)
+            right = min(j + lanes, width - lanes)
             x0 = zero
             x1 = zero
             y0 = zero
@@ -115,48 +113,44 @@ def _score_wide(indptr, indices, data, weights, stride, width, rows, first, last
             e = begin
             if data.size == 0:
                 while e + 2 <= end:
-                    p = np.int64(get(indices, e)) * stride
-                    q = np.int64(get(indices, e + 1)) * stride
+                    p = np.int64(get(indices, e)) * width
+                    q = np.int64(get(indices, e + 1)) * width
                     x0 = vadd(x0, vload(weights, p + left))
                     x1 = vadd(x1, vload(weights, p + right))
                     y0 = vadd(y0, vload(weights, q + left))
                     y1 = vadd(y1, vload(weights, q + right))
                     e += 2
                 if e < end:
-                    p = np.int64(get(indices, e)) * stride
+                    p = np.int64(get(indices, e)) * width
                     x0 = vadd(x0, vload(weights, p + left))
                     x1 = vadd(x1, vload(weights, p + right))
             else:
                 while e < end:
-                    p = np.int64(get(indices, e)) * stride
+                    p = np.int64(get(indices, e)) * width
                     scale = vsplat(out.dtype.type(get(data, e)))
                     x0 = vmuladd(vload(weights, p + left), scale, x0)
                     x1 = vmuladd(vload(weights, p + right), scale, x1)
                     e += 1
             x0 = vadd(x0, y0)
             x1 = vadd(x1, y1)
-            total = vadd(total, vadd(x0, x1))
             vstore(out, t * width + left, x0)
-            if right + lanes > width:
-                vstore(line, 0, x0)
-                vstore(line, right - left, x1)
-                right = width - lanes
-                x1 = vload(line, right - left)
             vstore(out, t * width + right, x1)
+            total = vadd(total, vadd(x0, x1))
             j += 2 * lanes
-    vstore(line, 0, total)
-    return line[:lanes].sum() > -np.inf
+    lane = np.empty(lanes, out.dtype)
+    vstore(lane, 0, total)
+    return lane.sum() > -np.inf
 
 
 @kernel
-def score_rows(indptr, indices, data, weights, stride, width, rows, first, last, out):
+def score_rows(indptr, indices, data, weights, width, rows, first, last, out):
     """Energies of tables rows[first:last] (an empty `rows` stands for all tables in order) into their rows of out.
 
-    weights and out are flat and of one dtype; rows of weights begin every `stride` entries. False where an energy may be NaN or −inf: look again.
+    weights and out are flat and of one dtype. False where an energy may be NaN or −inf: look again.
     """
     if width * out.itemsize < 64:
-        return _score_narrow(indptr, indices, data, weights, stride, width, rows, first, last, out)
-    return _score_wide(indptr, indices, data, weights, stride, width, rows, first, last, out)
+        return _score_narrow(indptr, indices, data, weights, width, rows, first, last, out)
+    return _score_wide(indptr, indices, data, weights, width, rows, first, last, out)
 
 
 @kernel

@@ -2,7 +2,7 @@
 
 For one example after the other, with its components c, features X and the correct labelling Y:
 
-    E  = X w                                  its own tables; tied ones are kept up to date
+    E  = X w                                  own tables of c; tied ones are kept up to date
     Y* = argmin E + bias                      run_min.py for runs, forest_min.py for other forests
     ℓ  = Σ_c E_c(Y) − E_c(Y*) − bias(Y*)
     g  = Xᵀ (configurations(Y) − configurations(Y*))
@@ -29,13 +29,13 @@ from .schedule import FIRST, RUN_STEP, STATE, VAR
 from .simd import get
 from .structure import OFFSET
 
-#: Columns of Task.block: its parameter's part of the weights, the step between rows there, entries of a table, where its
-#: tables start in the energies; where its part of indptr (−1: tied, one table), indices, data (−1: all 1) and rows (−1: in order) starts;
-#: where its padded copies start (−1: none), and the columns of its tables.
-BASE, SPAN, STRIDE, WIDTH, START, POINTER, INDEX, DATA, ROWS, COPY, COLUMNS = range(11)
+#: Columns of Task.block: its parameter's part of the weights; the step between rows there, and between its tables in the
+#: energies; entries of a table, and its columns; where its part of indptr (−1: tied, one table), indices and data (−1:
+#: all 1) starts; where a tied table and its padded copies (−1: none) start.
+BASE, SPAN, STRIDE, WIDTH, COLUMNS, POINTER, INDEX, DATA, START, COPY = range(10)
 
-#: Columns of Task.job: a block and the range of its factors (indices of `rows`, where it has some).
-BLOCK, BEGIN, END = range(3)
+#: Columns of Task.job: a block, the range of its factors, and where their tables start in the energies.
+BLOCK, BEGIN, END, INTO = range(4)
 
 #: Spreads neighbouring keys; odd, so that in a table as large as the weights no two keys share a slot.
 SPREAD = 0x9E3779B1
@@ -44,9 +44,9 @@ SPREAD = 0x9E3779B1
 class Task(NamedTuple):
     """What does not change: component c owns jobs `first[c] : first[c + 1]`, in the order of its rows of Factors.
 
-    first int64 (C + 1,), job int64 (J, 3), block int64 (B, 11); the CSR features of all blocks one after the other:
-    indptr int64, indices int32 or int64, data of the energies' dtype; rows int64, factors sorted by component.
-    tied: weights before this one may be read by tied tables.
+    first int64 (C + 1,), job int64 (J, 4), block int64 (B, 10); the CSR features of all blocks one after the other,
+    each sorted by component: indptr int64, indices int32 or int64, data of the energies' dtype. tied: weights before
+    this one may be read by tied tables.
     """
 
     first: np.ndarray
@@ -55,12 +55,15 @@ class Task(NamedTuple):
     indptr: np.ndarray
     indices: np.ndarray
     data: np.ndarray
-    rows: np.ndarray
     tied: int
 
 
 class Values(NamedTuple):
-    """What is learned, flat: weights; offsets float64, u (empty: no average); energies and copies of tables."""
+    """What is learned, flat: weights; offsets float64, u (empty: no average); energies and copies of tables.
+
+    The energies are those of the tied tables and, behind them, of one component: all components share that place,
+    so that it stays in the cache. Schedule and Factors point there.
+    """
 
     weights: np.ndarray
     offsets: np.ndarray
@@ -93,16 +96,15 @@ def _score(c, task, values):
         b = task.job[j, BLOCK]
         if block[b, POINTER] >= 0:
             fine &= score_rows(
-                task.indptr[block[b, POINTER] :],
+                task.indptr[block[b, POINTER] + task.job[j, BEGIN] :],
                 task.indices[block[b, INDEX] :],
                 task.data[block[b, DATA] :] if block[b, DATA] >= 0 else task.data[:0],
                 values.weights[block[b, BASE] : block[b, BASE] + block[b, SPAN]],
                 block[b, STRIDE],
-                block[b, WIDTH],
-                task.rows[block[b, ROWS] :] if block[b, ROWS] >= 0 else task.rows[:0],
-                task.job[j, BEGIN],
-                task.job[j, END],
-                values.energies[block[b, START] :],
+                task.indptr[:0],
+                0,
+                task.job[j, END] - task.job[j, BEGIN],
+                values.energies[task.job[j, INTO] :],
             )
     return fine
 
@@ -157,10 +159,11 @@ def _collect(key, amount, work, count):
 @inner
 def _contrast(c, task, factors, states, energies, correct, labels, work, count):
     """Collect the gradient of one component; returns E(correct) − E(labels), float64, and the slots taken."""
+    block = task.block
     total = 0.0
     f = factors.first[c]
     for j in range(task.first[c], task.first[c + 1]):
-        block = task.block[task.job[j, BLOCK]]
+        b = task.job[j, BLOCK]
         for k in range(task.job[j, BEGIN], task.job[j, END]):
             x = entry(factors, states, f, correct)
             y = entry(factors, states, f, labels)
@@ -171,15 +174,15 @@ def _contrast(c, task, factors, states, energies, correct, labels, work, count):
             total += np.float64(energies[at + x])
             total -= np.float64(energies[at + y])
             amount = energies.dtype.type(1)
-            if block[POINTER] < 0:
-                count = _collect(block[BASE] + x, amount, work, count)
-                count = _collect(block[BASE] + y, -amount, work, count)
+            if block[b, POINTER] < 0:
+                count = _collect(block[b, BASE] + x, amount, work, count)
+                count = _collect(block[b, BASE] + y, -amount, work, count)
                 continue
-            t = block[POINTER] + (task.rows[block[ROWS] + k] if block[ROWS] >= 0 else k)
+            t = block[b, POINTER] + k
             for e in range(task.indptr[t], task.indptr[t + 1]):
-                row = block[BASE] + np.int64(task.indices[block[INDEX] + e]) * block[STRIDE]
-                if block[DATA] >= 0:
-                    amount = task.data[block[DATA] + e]
+                row = block[b, BASE] + np.int64(task.indices[block[b, INDEX] + e]) * block[b, STRIDE]
+                if block[b, DATA] >= 0:
+                    amount = task.data[block[b, DATA] + e]
                 count = _collect(row + x, amount, work, count)
                 count = _collect(row + y, -amount, work, count)
     return total, count
@@ -210,22 +213,21 @@ def _update(task, values, rate, total, work, count):
 
 
 @inner
-def _copy_tied(key, value, blocks, values):
+def _copy_tied(key, value, block, values):
     """Write a weight into the tables that are tied to it, and into their padded copies."""
     _, _, energies, copies = values
-    for b in range(blocks.shape[0]):
-        block = blocks[b]
-        x = key - block[BASE]
-        if block[POINTER] >= 0 or x < 0 or x >= block[WIDTH]:
+    for b in range(block.shape[0]):
+        x = key - block[b, BASE]
+        if block[b, POINTER] >= 0 or x < 0 or x >= block[b, WIDTH]:
             continue
-        energies[block[START] + x] = value
-        if block[COPY] >= 0:
-            columns = block[COLUMNS]
-            rows = block[WIDTH] // columns
+        energies[block[b, START] + x] = value
+        if block[b, COPY] >= 0:
+            columns = block[b, COLUMNS]
+            rows = block[b, WIDTH] // columns
             across = (columns + 15) // 16 * 16
             down = (rows + 15) // 16 * 16
-            copies[block[COPY] + x // columns * across + x % columns] = value
-            copies[block[COPY] + rows * across + x % columns * down + x // columns] = value
+            copies[block[b, COPY] + x // columns * across + x % columns] = value
+            copies[block[b, COPY] + rows * across + x % columns * down + x // columns] = value
 
 
 @kernel
@@ -241,28 +243,23 @@ def learn_online(examples, task, schedule, factors, states, values, answers, pac
     rates, total = pace
     loss = 0.0
     for i in range(rates.size):
-        if ptr[i] == ptr[i + 1]:
-            continue
-        for k in range(ptr[i], ptr[i + 1]):
-            if not _decode(components[k : k + 1], task, schedule, values, bias, work, labels):
-                return i, loss
         value = 0.0
         count = 0
+        fine = True
         for k in range(ptr[i], ptr[i + 1]):
             c = components[k]
+            fine &= _decode(components[k : k + 1], task, schedule, values, bias, work, labels)
             right, offset = _compare(c, schedule, bias, correct, labels)
-            if not right:
-                part, count = _contrast(
-                    c, task, factors, states, values.energies, correct, labels, work, count
-                )
+            if fine and not right:
+                part, count = _contrast(c, task, factors, states, values.energies, correct, labels, work, count)
                 value += part - offset
-        fine = abs(value) < np.inf
-        if fine:
+        fine &= abs(value) < np.inf
+        if fine and ptr[i] < ptr[i + 1]:
             _update(task, values, rates[i], total, work, count)
+            total += 1.0
         for k in range(count):
             work.keys[work.slots[k]] = -1
         if not fine:
             return i, loss
-        total += 1.0
         loss += value
     return rates.size, loss

@@ -55,10 +55,9 @@ class Schedule(NamedTuple):
 
 
 @kernel
-def incidence(factors, same, swept, ptr, out):
-    """Distinct edges of each variable in swept components: out[ptr[v] : ptr[v + 1]] are factors; ptr holds counts."""
+def incidence(factors, same, swept, cursor, out):
+    """Distinct edges of each variable in swept components, written from out[cursor[v]] on (cursor moves)."""
     row = factors.row
-    cursor = ptr[:-1].copy()
     for c in range(swept.size):
         if not swept[c]:
             continue
@@ -72,13 +71,14 @@ def incidence(factors, same, swept, ptr, out):
 
 
 @kernel
-def sweep_forests(factors, kinds, roots, vptr, vfac, schedule, place, edge):
+def sweep_forests(factors, kinds, roots, incident, schedule, place, edge, via):
     """Breadth-first order of all forest components from their roots.
 
-    Fills VAR, PARENT, CHILD; place[v] = position of v, edge[e] = row of Factors.
+    incident = (pointers, factors) of each variable. Fills VAR, PARENT, CHILD; place[v] = position of v, edge[e] = row
+    of Factors, via[p] (given as −1) = the factor that led to position p.
     """
     row = factors.row
-    via = np.full(schedule.position.shape[0], -1, np.int64)
+    vptr, vfac = incident
     for c in range(kinds.size):
         if kinds[c] >= LATTICE:
             continue

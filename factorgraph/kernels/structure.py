@@ -56,20 +56,6 @@ def unite(scopes, parent):
 
 
 @kernel
-def number_components(parent, component):
-    """Number components by their first variable; returns how many."""
-    count = 0
-    for v in range(parent.size):
-        root = find(parent, v)
-        if root == v:
-            component[v] = count
-            count += 1
-        else:
-            component[v] = component[root]
-    return count
-
-
-@kernel
 def place_factors(scopes, table, block, component, cursor, entry, row, var):
     """Write a block's factors behind their components' cursors.
 

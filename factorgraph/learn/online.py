@@ -19,12 +19,16 @@ from ..factors.features import Constant, Sparse
 from ..infer import Auto, DynamicProgramming
 from ..infer.dynamic import copied_tables
 from ..kernels.forest_min import padding_mask
-from ..kernels.online import DATA, INDEX, POINTER, ROWS, Task, Values, Work, learn_online
+from ..kernels.messages import GENERAL
+from ..kernels.online import COPY, DATA, INDEX, POINTER, START, Task, Values, Work, learn_online
+from ..kernels.schedule import FIRST, FORM, RUN_STEP, RUN_UNARY, TABLE, UNARY, Schedule
 from ..kernels.simd import buffer
-from ..kernels.structure import LATTICE
+from ..kernels.structure import LATTICE, OFFSET
 from ..losses import Margin, Perceptron, augmented
 from ..optim import SGD
 from ..plan import Block
+from ..plan.plan import frozen
+from .model import _ranges
 
 if TYPE_CHECKING:
     from .train import Step
@@ -33,7 +37,8 @@ if TYPE_CHECKING:
 SLICE = 0.05
 #: Examples of the first slice; the following ones are sized by the clock.
 FIRST_SLICE = 16
-ROW_BYTES = 32
+#: Bytes to which wide rows of parameters are padded: a vector never touches three cache lines.
+HALF_LINE = 32
 NONE, NO_JOB = np.zeros(0, np.int64), np.zeros((0, 3), np.int64)
 
 
@@ -59,10 +64,10 @@ class Online:
 
     def __init__(self, step: Step):
         assert isinstance(step.rule, SGD)
-        self.step, self.rule, self.plan, self.energies = step, step.rule, step.plan, step.energies
-        dtype = self.energies.dtype
-        linear = [(block, factor) for block, factor in step.declared.graph.bound() if isinstance(factor, Linear)]
-        tied = {factor.param: None for _, factor in linear if factor.features.tied}
+        self.step, self.rule, self.plan = step, step.rule, step.plan
+        dtype = step.energies.dtype
+        self.linear = [(block, factor) for block, factor in step.declared.graph.bound() if isinstance(factor, Linear)]
+        tied = {factor.param: None for _, factor in self.linear if factor.features.tied}
         names = [*tied, *(name for name in step.parameters if name not in tied)]
         strides = {name: _stride(step.parameters[name]) for name in names}
         ends = np.cumsum([0, *(len(step.parameters[name]) * strides[name] for name in names)]).tolist()
@@ -73,13 +78,13 @@ class Online:
             if self.rule.average:
                 key = f"offset:{name}"
                 step.state[key] = _moved(step.state[key], self.offsets, base[name], strides[name])
-        self.linear = linear
-        self.task, most = _task(step, linear, base, strides, ends[len(tied)])
+        self.layout = _Layout(step, self.linear, base, strides, ends[len(tied)])
         bias = None
         if isinstance(step.loss, Margin):
             bias = augmented(self.plan, step.answers, step.loss.scale, dtype).bias
         correct = step.answers.labels
         self.answers = correct, np.zeros_like(correct), np.zeros(0, dtype) if bias is None else bias
+        most = self.layout.most
         slots = 1 << (max(1, min(2 * most, ends[-1])) - 1).bit_length()
         self.work = Work(
             buffer(self.plan.extent.belief, dtype),
@@ -93,7 +98,7 @@ class Online:
 
     def epoch(self, order: np.ndarray, progress: np.ndarray) -> Iterator[tuple[int, float]]:
         """See Step.epoch."""
-        state, step, at, count = self.step.state, self.step, 0, FIRST_SLICE
+        state, step, layout, at, count = self.step.state, self.step, self.layout, 0, FIRST_SLICE
         ptr, components = step.declared.listed(order)
         made = np.concatenate([[0], np.cumsum(np.diff(ptr) > 0)])  # steps: examples without components make none
         rates = self.rule.rates(state["step"] + made[:-1], progress)
@@ -102,12 +107,12 @@ class Online:
             began = perf_counter()
             part = slice(at, min(at + count, order.size))
             done, loss = 0, 0.0
-            if self.weights[: self.task.tied].min(initial=0.0) > -np.inf:
+            if self.weights[: layout.task.tied].min(initial=0.0) > -np.inf:
                 done, loss = learn_online(
                     (ptr[part.start : part.stop + 1], components),
-                    self.task,
-                    self.plan.schedule,
-                    self.plan.factors,
+                    layout.task,
+                    layout.schedule,
+                    layout.factors,
                     self.plan.states,
                     values,
                     self.answers,
@@ -127,16 +132,20 @@ class Online:
                 at += 1
 
     def _values(self) -> Values:
-        """Parameters and energies, the tied tables filled."""
-        for block, factor in self.linear:
+        """Parameters, and energies in which the tied tables are filled."""
+        energies = buffer(self.layout.size, self.step.energies.dtype)
+        for index, (block, factor) in enumerate(self.linear):
             if factor.features.tied:
-                block.view(self.energies)[:] = self.step.parameters[factor.param]
-        return Values(self.weights, self.offsets, self.energies, copied_tables(self.plan, self.energies, NONE))
+                table = block.view(self.step.energies)
+                table[:] = self.step.parameters[factor.param]
+                start = self.layout.task.block[index, START]
+                energies[start : start + block.size] = table.ravel()
+        return Values(self.weights, self.offsets, energies, copied_tables(self.plan, self.step.energies, NONE))
 
 
 def _stride(parameter: np.ndarray) -> int:
-    """Entries from one row of a parameter to the next: vectors of wide rows start at half cache lines."""
-    width, half = prod(parameter.shape[1:]), ROW_BYTES // parameter.itemsize
+    """Entries from one row of a parameter to the next: wide rows are padded to whole halves of a cache line."""
+    width, half = prod(parameter.shape[1:]), HALF_LINE // parameter.itemsize
     return width if width < 2 * half else -(-width // half) * half
 
 
@@ -150,55 +159,114 @@ def _moved(array: np.ndarray, to: np.ndarray, base: int, stride: int) -> np.ndar
     return view
 
 
-def _task(step: Step, bound: list[tuple[Block, Linear]], base: dict[str, int], strides: dict[str, int], tied: int) -> tuple[Task, int]:
-    """What the kernel reads of the factors, and the most gradient entries that an example collects."""
-    plan, count = step.plan, step.plan.n_components
-    copies = dict(plan.extent.copies)
-    blocks, jobs, owners, linear, orders = [], [NO_JOB], [NONE], [], [NONE]
-    entries = np.zeros(count, np.int64)  # active features of all factors, by component
-    pointers, features, values, ordered = 0, 0, 0, 0  # what of the concatenated arrays is taken
-    for index, (block, factor) in enumerate(bound):
-        x = factor.features
-        columns = block.states[-1] if block.states else 1
-        stride = strides[factor.param]
-        line = [base[factor.param], x.count * stride, stride, block.size, block.start]
-        line += [-1, -1, -1, -1, copies.get(index, -1), columns]
-        blocks.append(line)
-        if not block.states:  # a constant: nothing depends on it
-            continue
-        owner = plan.component[block.scopes[:, 0]]
-        ends = np.cumsum(np.bincount(owner, minlength=count))
-        begin = np.concatenate([[0], ends[:-1]])
-        some = np.flatnonzero(ends > begin)
-        jobs.append(np.stack([np.full(some.size, index), begin[some], ends[some]], 1))
-        owners.append(some)
-        if isinstance(x, Sparse):
-            line[POINTER], line[INDEX] = pointers, features
-            pointers, features = pointers + x.indptr.size, features + x.indices.size
-            linear.append(x)
+class _Layout:
+    """Where the kernel finds what: `task`, and the plan's `schedule` and `factors` with energies laid out anew.
+
+    Tied tables come first. Behind them all components have their own tables in one place, of `size` entries in all;
+    the tables of a block lie there in the order of its factors, padded as the rows of its parameter are. most: the
+    largest number of gradient entries of an example.
+    """
+
+    def __init__(
+        self, step: Step, linear: list[tuple[Block, Linear]], base: dict[str, int], strides: dict[str, int], tied: int
+    ):
+        self.plan = plan = step.plan
+        count, copies = plan.n_components, dict(plan.extent.copies)
+        self.starts = np.array([block.start for block, _ in linear])
+        self.sizes = np.array([block.size for block, _ in linear])
+        self.first = np.concatenate([[0], np.cumsum([block.tables for block, _ in linear])])  # tables by block
+        self.new = np.zeros(self.first[-1], np.int64)  # start of every table
+        common = 0
+        for index, (block, factor) in enumerate(linear):
+            if factor.features.tied:
+                self.new[self.first[index]] = common
+                common += -(-block.size // 16) * 16
+        room = np.full(count, common)  # where each component's next table goes
+        active = np.zeros(count, np.int64)  # features of all factors, by component
+        blocks, jobs, owners, sparse = [], [NO_JOB], [NONE], []
+        pointers = indices = data = 0  # what of the joined arrays is taken
+        for index, (block, factor) in enumerate(linear):
+            x, stride, start = factor.features, strides[factor.param], self.new[self.first[index]]
+            columns = block.states[-1] if block.states else 1
+            line = [base[factor.param], x.count * stride, stride, block.size, columns, -1, -1, -1, start]
+            blocks.append([*line, copies.get(index, -1)])
+            if not block.states:  # a constant, which no answer changes
+                continue
+            owner = plan.component[block.scopes[:, 0]]
+            each = np.bincount(owner, minlength=count)
+            ends = np.cumsum(each)
+            some = np.flatnonzero(each)
+            jobs.append(np.stack([np.full(some.size, index), (ends - each)[some], ends[some], room[some]], 1))
+            owners.append(some)
+            if not isinstance(x, Sparse):
+                active += each
+                continue
+            order = np.argsort(owner, kind="stable")
+            rank = np.arange(order.size) - (ends - each)[owner[order]]
+            self.new[self.first[index] + order] = room[owner[order]] + rank * stride
+            room += each * stride
+            active += np.bincount(owner, np.diff(x.indptr), count).astype(np.int64)
+            sparse.append(_sorted(x, order))
+            blocks[-1][POINTER], blocks[-1][INDEX] = pointers, indices
+            pointers, indices = pointers + x.indptr.size, indices + x.indices.size
             if x.data.size:
-                line[DATA], values = values, values + x.data.size
-            if (owner[1:] < owner[:-1]).any():
-                orders.append(np.argsort(owner, kind="stable"))
-                line[ROWS], ordered = ordered, ordered + owner.size
-            entries += np.bincount(owner, np.diff(x.indptr), count).astype(np.int64)
-        else:
-            entries += ends - begin
-    owner = np.concatenate(owners)
-    order = np.argsort(owner, kind="stable")
-    ptr, components = step.declared.listed(np.arange(step.declared.count))
-    total = np.concatenate([[0], np.cumsum(entries[components])])
-    task = Task(
-        np.searchsorted(owner[order], np.arange(count + 1)),
-        np.concatenate(jobs)[order],
-        np.array(blocks, np.int64),
-        _joined([x.indptr for x in linear], np.int64),
-        _joined([x.indices for x in linear], np.int32),
-        _joined([x.data for x in linear if x.data.size], step.energies.dtype).astype(step.energies.dtype, copy=False),
-        np.concatenate(orders),
-        tied,
-    )
-    return task, 2 * int((total[ptr[1:]] - total[ptr[:-1]]).max(initial=0))
+                blocks[-1][DATA], data = data, data + x.data.size
+        owner = np.concatenate(owners)
+        by_component = np.argsort(owner, kind="stable")
+        dtype = step.energies.dtype
+        self.task = Task(
+            np.searchsorted(owner[by_component], np.arange(count + 1)),
+            np.concatenate(jobs)[by_component],
+            np.array(blocks, np.int64).reshape(-1, COPY + 1),
+            _joined([x[0] for x in sparse], np.int64),
+            _joined([x[1] for x in sparse], np.int32),
+            _joined([x[2] for x in sparse if x[2].size], dtype).astype(dtype, copy=False),
+            tied,
+        )
+        self.size = int(room.max(initial=common))
+        ptr, components = step.declared.listed(np.arange(step.declared.count))
+        total = np.concatenate([[0], np.cumsum(active[components])])
+        self.most = 2 * int((total[ptr[1:]] - total[ptr[:-1]]).max(initial=0))
+        row = plan.factors.row.copy()
+        row[:-1, OFFSET] = self._moved(row[:-1, OFFSET])
+        self.factors = plan.factors._replace(row=frozen(row))
+        self.schedule = self._schedule()
+
+    def _moved(self, offsets: np.ndarray) -> np.ndarray:
+        """Entries of the energies as the plan has them, laid out anew."""
+        block = np.searchsorted(self.starts, offsets, side="right") - 1
+        table, entry = np.divmod(offsets - self.starts[block], self.sizes[block])
+        moved: np.ndarray = self.new[self.first[block] + table] + entry
+        return moved
+
+    def _schedule(self) -> Schedule:
+        """The plan's, with the new offsets. A run whose tables are no longer evenly spaced is swept as a forest."""
+        plan = self.plan
+        edge, entries, run = plan.schedule.edge.copy(), plan.schedule.entries.copy(), plan.schedule.run.copy()
+        unary = self._moved(plan.schedule.unary)
+        general = edge[:, FORM] == GENERAL
+        edge[~general, TABLE] = self._moved(edge[~general, TABLE])
+        points = entries >= 0
+        points[edge[general, TABLE] - 2] = points[edge[general, TABLE] - 1] = False
+        entries[points] = self._moved(entries[points])
+        position, first = plan.schedule.position, plan.schedule.component[:, FIRST]
+        runs = np.flatnonzero(run[:, RUN_STEP])
+        begin, length = position[first[runs], UNARY], first[runs + 1] - first[runs]
+        run[runs, RUN_UNARY], run[runs, RUN_STEP] = unary[begin], unary[begin + 1] - unary[begin]
+        own = np.repeat(np.arange(runs.size), length)
+        step = np.arange(own.size) - np.repeat(np.cumsum(length) - length, length)
+        uneven = unary[begin[own] + step] != unary[begin][own] + step * run[runs, RUN_STEP][own]
+        run[runs[own[uneven]], RUN_STEP] = 0
+        return plan.schedule._replace(edge=frozen(edge), entries=frozen(entries), run=frozen(run), unary=frozen(unary))
+
+
+def _sorted(x: Sparse, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """indptr, indices and data of the rows in this order."""
+    if (order[1:] > order[:-1]).all():
+        return x.indptr, x.indices, x.data
+    length = np.diff(x.indptr)[order]
+    places = _ranges(x.indptr[order], length)
+    return np.concatenate([[0], np.cumsum(length)]), x.indices[places], x.data[places] if x.data.size else x.data
 
 
 def _joined(arrays: list[np.ndarray], empty: Any) -> np.ndarray:

@@ -21,7 +21,6 @@ from ..kernels.structure import (
     TREE,
     Factors,
     fold_parallel,
-    number_components,
     place_factors,
     unite,
 )
@@ -86,8 +85,10 @@ class Plan:
             inside = np.ones(var.size - 1, bool)
             inside[ptr[1:-1] - 1] = False
             unite(np.stack([var[:-1], var[1:]], 1)[inside].astype(np.int32), parent)
-        component = np.empty(self.states.size, np.int32)
-        return component, int(number_components(parent, component))
+        while (parent[parent] != parent).any():
+            parent = parent[parent]
+        roots = np.cumsum(parent == np.arange(parent.size), dtype=np.int32) - 1
+        return roots[parent], int(roots[-1]) + 1 if roots.size else 0
 
     def _place(self) -> tuple[Factors, np.ndarray]:
         first = np.zeros(self.n_components + 1, np.int64)

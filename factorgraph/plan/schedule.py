@@ -83,8 +83,9 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
         ptr = np.zeros(plan.states.size + 1, np.int64)
         np.cumsum(np.where(swept[plan.component], plan.degree, 0), out=ptr[1:])
         incident = np.empty(int(ptr[-1]), np.int64)
-        incidence(factors, plan.same, swept, ptr, incident)
-        sweep_forests(factors, kinds, _roots(plan), ptr, incident, schedule, place, edge)
+        incidence(factors, plan.same, swept, ptr[:-1].copy(), incident)
+        via = np.full(positions, -1, np.int64)
+        sweep_forests(factors, kinds, _roots(plan), (ptr, incident), schedule, place, edge, via)
     if plan.lattices.nodes.size:
         _sweep_lattices(plan, schedule, place, edge)
     belief = _place_beliefs(plan, schedule)

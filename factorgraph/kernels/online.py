@@ -29,9 +29,9 @@ from .schedule import FIRST, RUN_STEP, STATE, VAR
 from .simd import get
 from .structure import OFFSET
 
-#: Columns of Task.block: its parameter's part of the weights; the step between rows there, and between its tables in the
-#: energies; entries of a table, and its columns; where its part of indptr (−1: tied, one table), indices and data (−1:
-#: all 1) starts; where a tied table and its padded copies (−1: none) start.
+#: Columns of Task.block: its parameter's part of the weights; the step between rows there, and between its own tables
+#: in the energies; entries of a table, and its columns; where its part of indptr (−1: tied, one table), indices and
+#: data (−1: all 1) starts; where a tied table and its padded copies (−1: none) start.
 BASE, SPAN, STRIDE, WIDTH, COLUMNS, POINTER, INDEX, DATA, START, COPY = range(10)
 
 #: Columns of Task.job: a block, the range of its factors, and where their tables start in the energies.

@@ -39,7 +39,7 @@ SLICE = 0.05
 FIRST_SLICE = 16
 #: Bytes to which wide rows of parameters are padded: a vector never touches three cache lines.
 HALF_LINE = 32
-NONE, NO_JOB = np.zeros(0, np.int64), np.zeros((0, 3), np.int64)
+NONE, NO_JOB = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
 
 
 def applies(step: Step) -> bool:

@@ -522,7 +522,7 @@ def test_blas_has_one_thread_during_training(monkeypatch: pytest.MonkeyPatch) ->
         ({"X": [], "Y": []}, "expected at least one example to learn from; got 0, 0 unreachable"),
         ({"optimizer": fg.optim.SGD(1e308), "loss": fg.losses.Perceptron()}, "rate|NaN|nan|-inf"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_arguments_that_are_refused(arguments: Any, words: str) -> None:
     X, Y = chains(4)

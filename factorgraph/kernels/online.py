@@ -25,7 +25,7 @@ from .jit import inner, kernel
 from .linear import score_rows
 from .messages import copy_general
 from .run_min import minimise_run
-from .schedule import FIRST, RUN_STEP, STATE, VAR
+from .schedule import FIRST, RUN_STEP, RUN_TURN, STATE, STATES, VAR
 from .simd import get
 from .structure import OFFSET
 
@@ -91,6 +91,7 @@ class Work(NamedTuple):
 def _score(c, task, values):
     """Energies of the component's own tables; False where one may be NaN or −inf."""
     block = task.block
+    zero = np.int64(0)  # a literal would compile score_rows anew
     fine = True
     for j in range(task.first[c], task.first[c + 1]):
         b = task.job[j, BLOCK]
@@ -102,7 +103,7 @@ def _score(c, task, values):
                 values.weights[block[b, BASE] : block[b, BASE] + block[b, SPAN]],
                 block[b, STRIDE],
                 task.indptr[:0],
-                0,
+                zero,
                 task.job[j, END] - task.job[j, BEGIN],
                 values.energies[task.job[j, INTO] :],
             )
@@ -129,14 +130,22 @@ def _decode(components, task, schedule, values, bias, work, labels):
 @inner
 def _compare(c, schedule, bias, correct, labels):
     """Whether the labels are right, and their bias (that of the correct ones is 0)."""
+    position = schedule.position
+    first = schedule.component[c, FIRST]
+    var = position[first, VAR]
+    state = position[first, STATE]
+    turn = schedule.run[c, RUN_TURN]
+    run = turn != 0
+    step = turn // position[first, STATES]
     right = True
     total = 0.0
-    for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
-        v = schedule.position[p, VAR]
-        if get(labels, v) != get(correct, v):
+    for i in range(schedule.component[c + 1, FIRST] - first):
+        v = var + i * step if run else position[first + i, VAR]
+        label = get(labels, v)
+        if label != get(correct, v):
             right = False
             if bias.size > 0:
-                total += np.float64(bias[schedule.position[p, STATE] + labels[v]])
+                total += np.float64(bias[(state + i * turn if run else position[first + i, STATE]) + label])
     return right, total
 
 
@@ -244,7 +253,7 @@ def learn_online(examples, task, schedule, factors, states, values, answers, pac
     loss = 0.0
     for i in range(rates.size):
         value = 0.0
-        count = 0
+        count = np.int64(0)
         fine = True
         for k in range(ptr[i], ptr[i + 1]):
             c = components[k]

@@ -57,7 +57,7 @@ class Declared:
         each owns exactly one."""
         plan = self.compile()
         spans = np.array([(g.start, g.count, g.example) for g in self.groups], np.int64).reshape(-1, 3)
-        variable = _ranges(spans[:, 0], spans[:, 1])
+        variable = ranges(spans[:, 0], spans[:, 1])
         owner = np.repeat(spans[:, 2], spans[:, 1])
         owners = np.full(plan.n_components, -1, np.int64)
         owners[plan.component[variable]] = owner
@@ -83,13 +83,13 @@ class Declared:
         ptr, index, one_each = self._components
         if one_each:
             return np.sort(index[examples])
-        return np.sort(index[_ranges(ptr[examples], ptr[examples + 1] - ptr[examples])])
+        return np.sort(index[ranges(ptr[examples], ptr[examples + 1] - ptr[examples])])
 
     def listed(self, examples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """int64 pointers (examples + 1,) into int64 components: those of examples[i], ascending, are the i-th part."""
         ptr, index, _ = self._components
         length = ptr[examples + 1] - ptr[examples]
-        return np.concatenate([[0], np.cumsum(length)]), index[_ranges(ptr[examples], length)]
+        return np.concatenate([[0], np.cumsum(length)]), index[ranges(ptr[examples], length)]
 
     def owners(self, components: np.ndarray) -> np.ndarray:
         """int64, sorted: the examples that own some of these components."""
@@ -183,7 +183,7 @@ class Model:
         return declared.predictions(solve(declared.graph, parameters=parameters, **arguments))
 
 
-def _ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
+def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:
     """start[0] … start[0] + length[0] − 1, start[1] …: int64."""
     ends = np.cumsum(length)
     return np.arange(ends[-1] if ends.size else 0) + np.repeat(start - ends + length, length)

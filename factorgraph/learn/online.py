@@ -28,7 +28,7 @@ from ..losses import Margin, Perceptron, augmented
 from ..optim import SGD
 from ..plan import Block
 from ..plan.plan import frozen
-from .model import _ranges
+from .model import ranges
 
 if TYPE_CHECKING:
     from .train import Step
@@ -70,14 +70,14 @@ class Online:
         tied = {factor.param: None for _, factor in self.linear if factor.features.tied}
         names = [*tied, *(name for name in step.parameters if name not in tied)]
         strides = {name: _stride(step.parameters[name]) for name in names}
-        ends = np.cumsum([0, *(len(step.parameters[name]) * strides[name] for name in names)]).tolist()
+        ends = np.cumsum([0, *(len(step.parameters[name]) * strides[name] for name in names)], dtype=int).tolist()
         base = dict(zip(names, ends))
         self.weights, self.offsets = buffer(ends[-1], dtype), np.zeros(ends[-1] if self.rule.average else 0)
         for name in names:
-            step.parameters[name] = _moved(step.parameters[name], self.weights, base[name], strides[name])
+            step.parameters[name] = _view(step.parameters[name], self.weights, base[name], strides[name])
             if self.rule.average:
                 key = f"offset:{name}"
-                step.state[key] = _moved(step.state[key], self.offsets, base[name], strides[name])
+                step.state[key] = _view(step.state[key], self.offsets, base[name], strides[name])
         self.layout = _Layout(step, self.linear, base, strides, ends[len(tied)])
         bias = None
         if isinstance(step.loss, Margin):
@@ -149,7 +149,7 @@ def _stride(parameter: np.ndarray) -> int:
     return width if width < 2 * half else -(-width // half) * half
 
 
-def _moved(array: np.ndarray, to: np.ndarray, base: int, stride: int) -> np.ndarray:
+def _view(array: np.ndarray, to: np.ndarray, base: int, stride: int) -> np.ndarray:
     """The array as a view of `to`, where its numbers are now; its rows start every `stride` entries from `base` on."""
     rows = to[base : base + len(array) * stride].reshape(len(array), stride)
     view = rows[:, : prod(array.shape[1:])].reshape(array.shape)
@@ -172,10 +172,10 @@ class _Layout:
     ):
         self.plan = plan = step.plan
         count, copies = plan.n_components, dict(plan.extent.copies)
-        self.starts = np.array([block.start for block, _ in linear])
-        self.sizes = np.array([block.size for block, _ in linear])
-        self.first = np.concatenate([[0], np.cumsum([block.tables for block, _ in linear])])  # tables by block
-        self.new = np.zeros(self.first[-1], np.int64)  # start of every table
+        self.starts = np.array([block.start for block, _ in linear], np.int64)
+        self.sizes = np.array([block.size for block, _ in linear], np.int64)
+        self.first = np.concatenate([[0], np.cumsum([block.tables for block, _ in linear], dtype=np.int64)])
+        self.new = np.zeros(self.first[-1], np.int64)  # where table t of block b starts: at [first[b] + t]
         common = 0
         for index, (block, factor) in enumerate(linear):
             if factor.features.tied:
@@ -265,7 +265,7 @@ def _sorted(x: Sparse, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     if (order[1:] > order[:-1]).all():
         return x.indptr, x.indices, x.data
     length = np.diff(x.indptr)[order]
-    places = _ranges(x.indptr[order], length)
+    places = ranges(x.indptr[order], length)
     return np.concatenate([[0], np.cumsum(length)]), x.indices[places], x.data[places] if x.data.size else x.data
 
 

@@ -10,11 +10,13 @@ import factorgraph as fg
 
 
 def representatives(dtype: Any) -> list[fg.FactorGraph]:
-    """One graph of every component class: isolated, chain, tree, loopy, lattice."""
+    """One graph of every component class: isolated, chain, tree, loopy, lattice; and one of mixed arity, whose general
+    edges and few labellings have kernels of their own."""
     rng = np.random.default_rng(0)
     isolated = fg.FactorGraph()
     isolated.add(fg.Table(_normal(rng, dtype, 3)), isolated.variables("x", states=3))
-    return [isolated, chain(rng, dtype, 4), tree(rng, dtype, 6), grid(rng, dtype, 3), lattice(rng, dtype, 4)]
+    small = [kind(rng, dtype, size) for kind, size in ((chain, 4), (tree, 6), (grid, 3), (lattice, 4), (mixed, 4))]
+    return [isolated, *small]
 
 
 def shapes(dtype: Any, rounds: int = 6) -> list[fg.FactorGraph]:

@@ -75,10 +75,10 @@ def _compiled(declare: Callable[[Any], fg.FactorGraph], data: Any, sweep: bool =
     return work
 
 
-def grid_peak(side: int) -> float:
+def grid_peak(side: int, sweep: bool) -> float:
     """Megabytes that declaring and compiling the grid adds (fresh process)."""
-    _compiled(_grid, workloads.grid(8, 8, 4), True)()
-    return peak_megabytes(_compiled(_grid, workloads.grid(side, side, 4), True))
+    _compiled(_grid, workloads.grid(8, 8, 4), sweep)()
+    return peak_megabytes(_compiled(_grid, workloads.grid(side, side, 4), sweep))
 
 
 def tree_peak(variables: int) -> float:
@@ -99,7 +99,8 @@ def grid(options: Options) -> Iterator[Row]:
     }
     for (name, seconds), bar in zip(alternate(variants, options.repeat).items(), (0.3, None, None)):
         yield Row(f"grid {side}x{side}x4: {name}", "s", Measure.of(seconds), bar=bar)
-    yield Row(f"grid {side}x{side}x4: peak, with messages", "MB", Measure.of([fresh(grid_peak, side)]), bar=400)
+    for name, sweep, bar in (("peak", False, 400), ("peak, with messages", True, None)):
+        yield Row(f"grid {side}x{side}x4: {name}", "MB", Measure.of([fresh(grid_peak, side, sweep)]), bar=bar)
 
 
 def tree(options: Options) -> Iterator[Row]:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .errors import FactorGraphError
-from .infer import Answer, Auto, Solver
+from .infer import Answer, Auto, Solver, Status
 from .infer.solver import check_flat, evaluate
 from .kernels.configurations import add_configurations, component_biases, contrast_configurations
 from .kernels.simd import buffer
@@ -60,9 +60,17 @@ class Loss:
         Errors: FactorGraphError for answers that do not fit, and solvers that cannot answer what the loss asks.
         """
         known = read_answers(plan, answers)
+        if known.plan != plan:
+            raise FactorGraphError(f"{type(self).__name__}: expected answers of {plan!r}; got those of {known.plan!r}")
         energies = check_flat(plan, energies)
         listed = plan.components_or_all(components)
+        components = None if components is None else listed
         gradient = plan.zeros(energies.dtype) if out is None else out
+        if gradient.shape != (plan.size,) or gradient.dtype != energies.dtype:
+            raise FactorGraphError(
+                f"{type(self).__name__}: expected out of {plan.size} entries of {energies.dtype}; got {gradient.dtype} "
+                f"of shape {gradient.shape}"
+            )
         plan.clear(gradient, components)
         asked = _Asked(plan, energies, known, solver or Auto(), listed, components, gradient)
         return self._evaluate(asked), gradient
@@ -178,7 +186,7 @@ class _Asked:
         """Σ E_c − min over the answers to `question`; the gradient touches only factors that differ."""
         plan = self.plan
         if question.restriction is None and self.known.complete[self.listed].all():
-            labels = self._labels(plan, self.energies, question, self.listed)
+            labels = self._answer(plan, self.energies, question, self.listed).labels
             value = np.empty(self.listed.size)
             contrast_configurations(
                 self.listed, plan.factors, plan.states, self.energies, self.known.labels, labels, self.gradient, value
@@ -227,18 +235,20 @@ class _Asked:
     def _minimum(self, question: Question, part: np.ndarray, weight: float) -> np.ndarray:
         """Minimum (bias included) per component; adds weight · configurations where feasible."""
         plan, energies, gradient = self._apply(question, part)
-        labels = self._labels(plan, energies, question, part)
+        answer = self._answer(plan, energies, question, part)
+        labels = answer.labels
         _, minimum = evaluate(plan, energies, question.bias, labels, part)
+        minimum[answer.status[part] == Status.INFEASIBLE] = np.inf
         fine = part[np.isfinite(minimum)]
         add_configurations(fine, plan.factors, plan.states, labels, weight, gradient)
         self._lift(question, gradient, part)
         return minimum
 
-    def _labels(self, plan: Plan, energies: np.ndarray, question: Question, part: np.ndarray) -> np.ndarray:
-        """Best labels, int32 (V,) of which those of `part` are written."""
+    def _answer(self, plan: Plan, energies: np.ndarray, question: Question, part: np.ndarray) -> Answer:
+        """Best labels, int32 (V,) of which those of `part` are written, and statuses."""
         answer: Answer = self.known.remember(("answer", id(plan)), lambda: Answer.empty(plan))
         self.solver.minimise(plan, energies, question.bias, part, answer)
-        return answer.labels
+        return answer
 
 
 def augmented(plan: Plan, answers: Answers, scale: float, dtype: Any) -> Question:

@@ -211,3 +211,44 @@ def test_thirty_shapes_compile_nothing_after_the_first_of_each_class(dtype):
         for g in shapes(40, dtype):
             assert fg.solve(g).status != fg.Status.INFEASIBLE
     assert compiled == []
+
+
+def test_an_unreachable_string_contributes_nothing_to_any_loss():
+    g = fg.FactorGraph()
+    line = g.lattice("line", arcs=([0, 1], [1, 2]), states=2)
+    g.add(fg.Table([[1.0, 2.0], [3.0, 4.0]]), line)
+    for loss in (fg.losses.Perceptron(), fg.losses.Margin(), fg.losses.NLL(), fg.losses.Energy()):
+        value, gradient = loss(g.compile(), g.energies(), {"line": [0]})
+        assert value == 0 and not gradient.any()
+
+
+def test_a_reused_index_buffer_is_read_anew():
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=(3,), states=2)
+    g.add(fg.Table(np.arange(6.0).reshape(3, 2)), x)
+    chosen, out = np.array([0]), g.compile().zeros(np.float64)
+    g.energies(components=chosen, out=out)
+    chosen[0] = 2
+    g.energies(components=chosen, out=out)
+    assert out.tolist() == [0, 1, 0, 0, 4, 5]
+
+
+@pytest.mark.parametrize("components", [[-1], [3], [1, 1], [True, False, True], [0.5], [[0]]])
+def test_components_that_are_none_are_refused(components):
+    g = fg.FactorGraph()
+    g.add(fg.Table(np.zeros((3, 2))), g.variables("x", shape=(3,), states=2))
+    with pytest.raises(fg.FactorGraphError, match="components: expected different ints, 0 … 2; got"):
+        fg.Auto()(g.compile(), g.energies(), components=components)
+
+
+def test_restrictions_and_biases_that_do_not_fit_are_refused():
+    g = fg.FactorGraph()
+    g.lattice("line", arcs=([0], [1]), states=5)
+    plan = g.compile()
+    for wrong in ({0: Acceptor.spelling([1], 2)}, {1: Acceptor.everything(5)}, {"line": Acceptor.everything(5)}):
+        with pytest.raises(fg.FactorGraphError, match="restrict: expected"):
+            restrict(plan, wrong)
+    with pytest.raises(fg.FactorGraphError, match="expected a bias over 5 variable states"):
+        fg.Auto()(plan, g.energies(), fg.Question(np.zeros(2)))
+    with pytest.raises(fg.FactorGraphError, match="missing those of 'line'"):
+        fg.energy(g, {})

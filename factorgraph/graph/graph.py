@@ -242,6 +242,7 @@ class FactorGraph:
         self._known(parameters, inputs)
         if out is None:
             out = plan.zeros(self._dtype)
+        components = None if components is None else plan.components_or_all(components)
         for i, (block, factor) in enumerate(self.bound()):
             factor.energies(parameters, inputs, block.view(out), plan.rows(i, components))
         return out

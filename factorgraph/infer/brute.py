@@ -26,7 +26,6 @@ class BruteForce(Solver):
 
     limit: int = 1 << 22
     name: ClassVar[str] = "brute force"
-    sums: ClassVar[bool] = True
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Components of at most `limit` labellings; lattices are left to dynamic programming."""

@@ -25,6 +25,8 @@ from .solver import Answer, Solver
 
 #: Energies that make a second thread worth its start.
 THREAD_WORK = 2_000_000
+#: Minima of float32 energies beyond this are computed again in float64.
+NEAR_OVERFLOW = 1e37
 #: Chunks per thread, so that ctrl-C is obeyed and uneven components even out.
 CHUNKS = 4
 
@@ -37,7 +39,6 @@ class DynamicProgramming(Solver):
     """
 
     name: ClassVar[str] = "dynamic programming"
-    sums: ClassVar[bool] = True
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Forests and lattices."""
@@ -83,8 +84,8 @@ class DynamicProgramming(Solver):
 
             self._spread(plan, lattice, lattices)
         if energies.dtype == np.float32:
-            doubtful = np.flatnonzero(least == np.inf)
-            if doubtful.size:  # sums beyond the range of float32 also end in inf: ask again in float64
+            doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
+            if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
                 wide = None if bias is None else with_slack(bias.astype(np.float64))
                 full = buffer(plan.size, np.float64)
                 full[:] = energies

@@ -21,7 +21,7 @@ def energy(
     parameters: Mapping[str, np.ndarray] | None = None,
     inputs: Mapping[str, np.ndarray] | None = None,
 ) -> float:
-    """Energy of any labelling, float64: {name: labels} for every name, arcs of lattices as 0/−1 … labels per arc.
+    """Energy of any labelling, float64: {name: labels} for every name; of a lattice one label per arc, −1 off the path.
 
     Errors: FactorGraphError where a label is missing or out of range. A lattice's labels must form a path.
     """
@@ -51,9 +51,11 @@ def _check_path(plan: Plan, group: Group, labels: np.ndarray, here: str) -> None
 def read_labelling(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
     """int32 (V,) of a complete labelling by name."""
     flat = np.full(plan.states.size, -1, np.int32)
+    given = set()
     for key, value in labels.items():
         group = find_group(plan, key, "energy")
         here = f"energy: labels[{group.name!r}]"
+        given.add(group)
         array = as_array(value, here)
         if array.shape != group.shape or array.dtype.kind not in "iu":
             raise FactorGraphError(f"{here}: expected ints of shape {group.shape}; got {array.dtype} of {array.shape}")
@@ -67,6 +69,6 @@ def read_labelling(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
         if group.lattice >= 0:
             _check_path(plan, group, flat[span], here)
     for group in plan.groups:
-        if group.lattice < 0 and (flat[group.start : group.start + group.count] < 0).any():
+        if group not in given and group.count:
             raise FactorGraphError(f"energy: expected labels of every variable; missing those of {group.name!r}")
     return flat

@@ -20,7 +20,7 @@ from ..kernels.structure import LATTICE
 from ..plan import Acceptor, Evidence, Plan, Question, read_evidence, restrict
 from .solution import Solution, Status
 from .solve import Declared, choose
-from .solver import Solver
+from .solver import Solver, evaluate
 
 Ranked = list[tuple[float, np.ndarray]]  # (energy, labels of all variables), ascending
 
@@ -59,10 +59,18 @@ def k_best(
         rank = _strings if plan.kinds[c] == LATTICE else _labellings
         merged = _merge(merged, rank(plan, energies, known, solver, c, int(k)), plan.component == c, int(k))
     constant = plan.constant(energies)
-    return [
-        replace(first, flat=labels, energy=e + constant, minimum=e + constant, bound=e + constant)
-        for e, labels in merged
-    ]
+    return [_solution(first, energies, float(e + constant), labels) for e, labels in merged]
+
+
+def _solution(first: Solution, energies: np.ndarray, energy: float, labels: np.ndarray) -> Solution:
+    """The solution of one rank; the best energy bounds those after it."""
+    plan = first.plan
+    each, _ = evaluate(plan, energies, None, labels, np.arange(plan.n_components))
+    best = first.components
+    status = np.where(each > best.energy, Status.BOUNDED, Status.OPTIMAL).astype(np.int8)
+    worst = Status(int(status.max(initial=Status.OPTIMAL)))
+    parts = replace(best, energy=each, minimum=each, status=status)
+    return replace(first, flat=labels, energy=energy, minimum=energy, status=worst, components=parts)
 
 
 def _merge(left: Ranked, right: Ranked, part: np.ndarray, k: int) -> Ranked:

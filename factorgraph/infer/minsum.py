@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..errors import FactorGraphError
 from ..kernels.minsum import (
     gather_beliefs,
     improve_labels,
@@ -40,6 +41,13 @@ class MinSum(Solver):
     time_limit: float | None = None
     initial: np.ndarray | None = None
     name: ClassVar[str] = "min-sum"
+
+    def __post_init__(self) -> None:
+        if not (self.sweeps >= 1 and self.patience >= 1 and 0 <= self.damping < 1):
+            raise FactorGraphError(
+                f"MinSum: expected sweeps ≥ 1, patience ≥ 1 and 0 ≤ damping < 1; got {self.sweeps}, {self.patience}, "
+                f"{self.damping}"
+            )
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Forests and lattices."""

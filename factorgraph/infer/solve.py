@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -44,7 +44,6 @@ class Auto(Solver):
     time_limit: float | None = None
     initial: np.ndarray | None = None
     name: ClassVar[str] = "auto"
-    sums: ClassVar[bool] = True
 
     def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Masks over `components`: swept exactly, enumerated, neither."""
@@ -107,9 +106,12 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
     limit = settings.get("time_limit")
     if limit is not None and not limit >= 0:
         raise FactorGraphError(f"time_limit: expected None or seconds ≥ 0; got {limit!r}")
-    if isinstance(method, Solver):
-        return method
     given = {k: v for k, v in settings.items() if v is not None}
+    if isinstance(method, Solver):
+        given |= {} if threads is None else {"threads": threads}
+        if unknown := sorted(given.keys() - {f.name for f in fields(method)}):
+            raise FactorGraphError(f"solve: {type(method).__name__} has no {unknown[0]}; leave it out")
+        return replace(method, **given) if given else method
     match method:
         case "auto":
             return Auto(threads, **given)
@@ -198,6 +200,8 @@ def _free_energy(
     status = np.where(free == np.inf, Status.INFEASIBLE, Status.OPTIMAL).astype(np.int8)
     labels[(free == np.inf)[plan.component]] = -1
     total = float(free.sum()) + plan.constant(energies)
+    if total == np.inf:
+        labels[:] = -1
     worst = Status.INFEASIBLE if total == np.inf else Status.OPTIMAL
     parts = Components(free, free, free, status, np.zeros(free.size, np.int8), ("sum over latents",))
     return Solution(plan, labels, total, total, total, worst, parts, alphabets)

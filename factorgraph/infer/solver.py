@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.configurations import component_biases, component_energies
 from ..kernels.simd import with_slack
+from ..kernels.structure import LATTICE
 from ..plan import Plan, Question
 from .solution import TOLERANCE, Components, Solution, Status
 
@@ -57,7 +58,6 @@ class Solver:
 
     threads: int | None = None
     name: ClassVar[str] = "solver"
-    sums: ClassVar[bool] = False  # whether `integrate` is offered
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Whether the answer on this component is proven."""
@@ -100,12 +100,24 @@ class Solver:
         energies = check_flat(plan, energies)
         asked, costs = plan, energies
         if question.restriction is not None:
+            if question.restriction.base != plan:
+                raise FactorGraphError(f"question: expected a restriction of {plan!r}; got one of another plan")
             asked = question.restriction.plan
-            costs = question.restriction.energies(energies, components)
+            costs = question.restriction.energies(energies, None if components is None else listed)
+        if question.bias is not None:
+            _check_bias(asked, question.bias)
         bias = None if question.bias is None else with_slack(question.bias.astype(energies.dtype, copy=False))
         answer = Answer.empty(asked)
         self.minimise(asked, costs, bias, listed, answer)
         return pack(plan, energies, costs, bias, question, listed, answer, alphabets or {})
+
+
+def _check_bias(plan: Plan, bias: np.ndarray) -> None:
+    if bias.shape != (plan.variable_states,) or not (bias.size == 0 or bias.min() > -np.inf):
+        raise FactorGraphError(
+            f"question: expected a bias over {plan.variable_states} variable states without NaN or −inf; got shape "
+            f"{bias.shape}"
+        )
 
 
 def check_flat(plan: Plan, energies: np.ndarray) -> np.ndarray:
@@ -148,6 +160,11 @@ def pack(
     bound[components] = np.where(exact, minimum, bound[components])
     impossible = status[components] == Status.INFEASIBLE
     bound[components[impossible]] = np.inf
+    if not exact.all():  # a variable without a label outside a lattice: there is no labelling to speak of
+        bare = (answer.labels < 0) & (asked.kinds[asked.component] != LATTICE)
+        minimum[(np.bincount(asked.component[bare], minlength=plan.n_components) > 0)[components]] = np.inf
+    overflown = exact & (minimum == np.inf)
+    status[components[overflown]], bound[components[overflown]] = Status.APPROXIMATE, -np.inf
     lost = impossible | (minimum == np.inf)
     energy[lost] = minimum[lost] = np.inf
     if lost.any():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import FactorGraphError
 from ..kernels.configurations import clear_rows
 from ..kernels.minsum import Loops
 from ..kernels.schedule import Schedule
@@ -185,13 +186,16 @@ class Plan:
         message = np.full(f.var.size, -1, np.int64)
         ends = np.cumsum(self.states[var], dtype=np.int64)
         message[entries] = ends - self.states[var]
+        total = int(ends[-1]) if ends.size else 0
+        del ends
         order = np.argsort(var, kind="stable")
         ptr = np.zeros(self.states.size + 1, np.int64)
         np.cumsum(np.bincount(var, minlength=self.states.size), out=ptr[1:])
         owner = np.repeat(np.flatnonzero(loopy), arity[loopy])
         inside = np.flatnonzero(self.kinds[self.component] == LOOPY)
-        arrays = (inside, np.flatnonzero(loopy), message, ptr, entries[order], owner[order])
-        return Loops(*(frozen(a) for a in arrays)), int(ends[-1]) if ends.size else 0
+        entries = entries[order]
+        arrays = (inside, np.flatnonzero(loopy), message, ptr, entries, owner[order])
+        return Loops(*(frozen(a) for a in arrays)), total
 
     @cached_property
     def members(self) -> tuple[np.ndarray, np.ndarray]:
@@ -228,19 +232,31 @@ class Plan:
         if components is None or block.tables == 1 or not block.states:
             return None
         asked, known = self._last_rows
-        if asked is not components:  # one mini-batch asks for the same rows several times
+        if asked is None or not np.array_equal(asked, components):  # a mini-batch asks for its rows several times
             known = {}
-            self._last_rows = components, known
+            self._last_rows = components.copy(), known
         if index not in known:
             chosen = self.block_factors(index, components)
             known[index] = chosen if block.table is None else np.unique(block.table[chosen])
         return known[index]
 
     def components_or_all(self, components: Any) -> np.ndarray:
-        """int64 indices of the components meant: all of them for None."""
+        """int64 indices of the components meant: all of them for None.
+
+        Errors: FactorGraphError for anything but different ints from 0 to below the number of components.
+        """
         if components is None:
             return np.arange(self.n_components)
-        return np.ascontiguousarray(components, np.int64)
+        listed = np.asarray(components)
+        fine = listed.ndim == 1 and (listed.dtype.kind in "iu" or not listed.size)
+        if fine and listed.size:
+            fine = 0 <= listed.min() and listed.max() < self.n_components and np.unique(listed).size == listed.size
+        if not fine:
+            raise FactorGraphError(
+                f"components: expected different ints, 0 … {self.n_components - 1}; got {components!r}. "
+                "Turn a mask into indices by np.flatnonzero"
+            )
+        return np.ascontiguousarray(listed, np.int64)
 
     def zeros(self, dtype: Any) -> np.ndarray:
         """A flat array in the energies' layout."""

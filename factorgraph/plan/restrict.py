@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import FactorGraphError
 from ..kernels.product import live_pairs, product_arcs
 from ..kernels.simd import buffer
 from ..kernels.tables import DENSE, POTTS
@@ -176,6 +177,8 @@ def restrict(plan: Plan, acceptors: Mapping[int, Acceptor]) -> Restriction:
     """
     from .plan import Plan as PlanType
 
+    for key, acceptor in acceptors.items():
+        _check_acceptor(plan, key, acceptor)
     arcs = _multiply(plan, acceptors)
     is_arc = np.zeros(plan.states.size, bool)
     is_arc[plan.lattices.var] = True
@@ -231,6 +234,23 @@ def restrict(plan: Plan, acceptors: Mapping[int, Acceptor]) -> Restriction:
     steps = np.full((variables.size, 2), -1, np.int64)
     steps[plain.size :] = arcs.steps
     return Restriction(plan, derived, tuple(sources), source, variables, steps)
+
+
+def _check_acceptor(plan: Plan, lattice: Any, acceptor: Acceptor) -> None:
+    """Refuse lattices that do not exist and automata that do not fit them."""
+    lattices = plan.lattices
+    if not isinstance(lattice, (int, np.integer)) or not 0 <= lattice < lattices.nodes.size:
+        raise FactorGraphError(
+            f"restrict: expected the index of a lattice, 0 … {lattices.nodes.size - 1}; got {lattice!r}"
+        )
+    states = int(plan.states[lattices.var[lattices.ptr[lattice] : lattices.ptr[lattice + 1]]].max(initial=1))
+    delta, accepting = np.asarray(acceptor.delta), np.asarray(acceptor.accepting)
+    fits = delta.ndim == 2 and delta.shape[1] >= states and accepting.shape == delta.shape[:1]
+    if not fits or not delta.size or delta.min() < -1 or delta.max() >= len(delta):
+        raise FactorGraphError(
+            f"restrict: expected an acceptor with delta of shape (Q, {states}) into −1 … Q − 1 and accepting (Q,); got "
+            f"{delta.shape} and {accepting.shape}"
+        )
 
 
 def _consecutive(arcs: _Arcs) -> np.ndarray:

@@ -10,13 +10,15 @@ import factorgraph as fg
 
 
 def representatives(dtype: Any) -> list[fg.FactorGraph]:
-    """One graph of every component class: isolated, chain, tree, loopy, lattice; and one of mixed arity, whose general
-    edges and few labellings have kernels of their own."""
+    """One graph of every component class: isolated, chain, tree, loopy (many labellings, few) and lattice; and a tree
+    with a factor of three variables, whose edges have kernels of their own."""
     rng = np.random.default_rng(0)
-    isolated = fg.FactorGraph()
+    isolated, ternary = fg.FactorGraph(), fg.FactorGraph()
     isolated.add(fg.Table(_normal(rng, dtype, 3)), isolated.variables("x", states=3))
-    small = [kind(rng, dtype, size) for kind, size in ((chain, 4), (tree, 6), (grid, 3), (lattice, 4), (mixed, 4))]
-    return [isolated, *small]
+    x = ternary.variables("x", shape=(3,), states=2)
+    ternary.add(fg.Table(_normal(rng, dtype, 2, 2, 2)), x[0], x[1], x[2])
+    kinds = ((chain, 4), (tree, 6), (grid, 2), (grid, 8), (lattice, 4))
+    return [isolated, ternary, *(kind(rng, dtype, size) for kind, size in kinds)]
 
 
 def shapes(dtype: Any, rounds: int = 6) -> list[fg.FactorGraph]:

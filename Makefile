@@ -2,8 +2,8 @@
 PYTHON ?= python3
 MINUTES ?= 10
 VENV := .venv
-# Two workers, a test file to each in turn: most of a first run is compiling kernels.
-SPREAD := -n 2 --dist loadscope
+# Two workers. A test file stays on one of them in the short run, which is mostly compiling kernels.
+SPREAD := -n 2 --dist
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
@@ -18,10 +18,10 @@ demo: $(INSTALLED) ## train on touching handwritten digits, read unseen lines, d
 
 test: $(INSTALLED) ## the test suite: small graphs with the compiler off, then everything; under 3 minutes
 	@NUMBA_DISABLE_JIT=1 $(RUN) -m pytest -q -m "jitoff and not check"
-	@$(RUN) -m pytest $(SPREAD) -m "not check"
+	@$(RUN) -m pytest $(SPREAD) loadscope -m "not check"
 
 check: $(INSTALLED) ## the long tests, and the property tests on ten times as many graphs; under 10 minutes
-	@HYPOTHESIS_PROFILE=check $(RUN) -m pytest $(SPREAD) -m "check or hypothesis"
+	@HYPOTHESIS_PROFILE=check $(RUN) -m pytest $(SPREAD) worksteal -m "check or hypothesis"
 
 soak: $(INSTALLED) ## property tests on ever new random graphs for MINUTES=10, or until one fails
 	@end=$$(( $$(date +%s) + 60 * $(MINUTES) )); \

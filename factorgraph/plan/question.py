@@ -213,16 +213,6 @@ class Answers:
             self._memory[key] = make()
         return self._memory[key]
 
-    @cached_property
-    def reachable(self) -> np.ndarray:
-        """bool (C,): False where no path of a lattice spells its string."""
-        out = np.ones(self.plan.n_components, bool)
-        restriction = self.evidence.restriction
-        if restriction is not None:
-            lattices = restriction.plan.lattices
-            out[lattices.component] = np.diff(lattices.ptr) > 0
-        return out
-
 
 def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers, where: str = "answers") -> Answers:
     """Answers from {name: labels} (or {(example, name): labels}); strings for lattices."""

@@ -26,7 +26,7 @@ from .infer import Answer, Auto, Solver, Status
 from .infer.solver import check_flat, evaluate
 from .kernels.configurations import add_configurations, component_biases, contrast_configurations
 from .kernels.simd import buffer
-from .plan import Acceptor, Answers, Plan, Question, Restriction, read_answers, restrict
+from .plan import Acceptor, Answers, Asked, Plan, Question, Restriction, read_answers, restrict
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class _Asked:
         value = np.empty(self.listed.size)
         whole, partial = self.listed[complete], self.listed[~complete]
         if whole.size:
-            value[complete], _ = evaluate(plan, self.energies, None, self.known.labels, whole)
+            value[complete], _ = evaluate(Question().of(plan, self.energies, whole), self.known.labels)
             fine = whole[np.isfinite(value[complete])]
             add_configurations(fine, plan.factors, plan.states, self.known.labels, 1.0, self.gradient)
         if partial.size and latent == "sum":
@@ -186,7 +186,7 @@ class _Asked:
         """Σ E_c − min over the answers to `question`; the gradient touches only factors that differ."""
         plan = self.plan
         if question.restriction is None and self.known.complete[self.listed].all():
-            labels = self._answer(plan, self.energies, question, self.listed).labels
+            labels = self._answer(question.of(plan, self.energies, self.listed)).labels
             value = np.empty(self.listed.size)
             contrast_configurations(
                 self.listed, plan.factors, plan.states, self.energies, self.known.labels, labels, self.gradient, value
@@ -205,49 +205,46 @@ class _Asked:
         """The question of the most offending answer."""
         return augmented(self.plan, self.known, scale, self.energies.dtype)
 
-    def _apply(self, question: Question, part: np.ndarray) -> tuple[Plan, np.ndarray, np.ndarray]:
-        """The plan asked, its energies, and a gradient in its layout."""
+    def _apply(self, question: Question, part: np.ndarray) -> tuple[Asked, np.ndarray]:
+        """The question put to `part`, and a gradient in the layout of the plan asked."""
         if question.restriction is None:
-            return self.plan, self.energies, self.gradient
+            return question.of(self.plan, self.energies, part), self.gradient
         derived = question.restriction.plan
         workspace = self.known.remember(
             ("workspace", id(question), self.energies.dtype),
             lambda: (derived.zeros(self.energies.dtype), derived.zeros(self.energies.dtype)),
         )
-        some = None if part.size == self.plan.n_components else part
-        energies = question.restriction.energies(self.energies, some, workspace[0])
-        derived.clear(workspace[1], some)
-        return derived, energies, workspace[1]
+        derived.clear(workspace[1], self._some(part))
+        return question.of(self.plan, self.energies, self._some(part), workspace[0]), workspace[1]
+
+    def _some(self, part: np.ndarray) -> np.ndarray | None:
+        return None if part.size == self.plan.n_components else part
 
     def _lift(self, question: Question, gradient: np.ndarray, part: np.ndarray) -> None:
         if question.restriction is not None:
-            some = None if part.size == self.plan.n_components else part
-            question.restriction.add_gradient(gradient, self.gradient, some)
+            question.restriction.add_gradient(gradient, self.gradient, self._some(part))
 
     def _sum(self, question: Question, part: np.ndarray, temperature: float, weight: float) -> np.ndarray:
-        plan, energies, gradient = self._apply(question, part)
-        free = self.solver.integrate(
-            plan, energies, question.bias, part, temperature, gradient=gradient, weight=weight
-        )
+        asked, gradient = self._apply(question, part)
+        free = self.solver.integrate(asked, temperature, gradient=gradient, weight=weight)
         self._lift(question, gradient, part)
         return free
 
     def _minimum(self, question: Question, part: np.ndarray, weight: float) -> np.ndarray:
         """Minimum (bias included) per component; adds weight · configurations where feasible."""
-        plan, energies, gradient = self._apply(question, part)
-        answer = self._answer(plan, energies, question, part)
-        labels = answer.labels
-        _, minimum = evaluate(plan, energies, question.bias, labels, part)
+        asked, gradient = self._apply(question, part)
+        answer = self._answer(asked)
+        _, minimum = evaluate(asked, answer.labels)
         minimum[answer.status[part] == Status.INFEASIBLE] = np.inf
         fine = part[np.isfinite(minimum)]
-        add_configurations(fine, plan.factors, plan.states, labels, weight, gradient)
+        add_configurations(fine, asked.plan.factors, asked.plan.states, answer.labels, weight, gradient)
         self._lift(question, gradient, part)
         return minimum
 
-    def _answer(self, plan: Plan, energies: np.ndarray, question: Question, part: np.ndarray) -> Answer:
-        """Best labels, int32 (V,) of which those of `part` are written, and statuses."""
-        answer: Answer = self.known.remember(("answer", id(plan)), lambda: Answer.empty(plan))
-        self.solver.minimise(plan, energies, question.bias, part, answer)
+    def _answer(self, asked: Asked) -> Answer:
+        """Best labels, int32 (V,) of which those of the components asked are written, and statuses."""
+        answer: Answer = self.known.remember(("answer", id(asked.plan)), lambda: Answer.empty(asked.plan))
+        self.solver.minimise(asked, answer)
         return answer
 
 

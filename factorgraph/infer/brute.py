@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.enumeration import enumerate_minimum, enumerate_sum
 from ..kernels.structure import LATTICE
-from ..plan import Plan
+from ..plan import Asked, Plan
 from .solution import Status
 from .solver import Answer, Solver
 
@@ -39,32 +39,27 @@ class BruteForce(Solver):
             )
         return plan.variables_of(component)
 
-    def minimise(
-        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
-    ) -> None:
+    def minimise(self, asked: Asked, answer: Answer) -> None:
         """The first of the best labellings in lexicographic order."""
-        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
+        plan, energies, bias, components = asked
         labels = np.zeros(plan.states.size, np.int32)
         for c in components:
             variables = self._variables(plan, int(c))
             least = enumerate_minimum(
-                c, plan.factors, plan.states, plan.offsets, energies, bias_, variables, labels, answer.labels
+                c, plan.factors, plan.states, plan.offsets, energies, bias, variables, labels, answer.labels
             )
             answer.sign(c, self.name, Status.INFEASIBLE if least == np.inf else Status.OPTIMAL)
 
     def integrate(
         self,
-        plan: Plan,
-        energies: np.ndarray,
-        bias: np.ndarray | None,
-        components: np.ndarray,
+        asked: Asked,
         temperature: float = 1.0,
         marginals: np.ndarray | None = None,
         gradient: np.ndarray | None = None,
         weight: float = 1.0,
     ) -> np.ndarray:
         """See Solver.integrate; exact."""
-        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
+        plan, energies, bias, components = asked
         none, flat = np.zeros(0), np.zeros(0, energies.dtype)
         labels, best = np.zeros(plan.states.size, np.int32), np.zeros(plan.states.size, np.int32)
         beta = 1.0 / temperature
@@ -72,16 +67,16 @@ class BruteForce(Solver):
         for i, c in enumerate(components):
             variables = self._variables(plan, int(c))
             index = (c, plan.factors, plan.states, plan.offsets, energies)
-            least = enumerate_minimum(*index, bias_, variables, labels, best)
+            least = enumerate_minimum(*index, bias, variables, labels, best)
             if least == np.inf:
                 continue
             norm = np.array([least, 0.0])
-            norm[1] = np.log(enumerate_sum(*index, (bias_, beta), variables, labels, (none, flat, norm), weight))
+            norm[1] = np.log(enumerate_sum(*index, (bias, beta), variables, labels, (none, flat, norm), weight))
             free[i] = least - temperature * norm[1]
             if marginals is not None:
                 for v in variables:
                     marginals[plan.offsets[v] : plan.offsets[v + 1]] = 0
             if marginals is not None or gradient is not None:
                 outputs = (none if marginals is None else marginals, flat if gradient is None else gradient, norm)
-                enumerate_sum(*index, (bias_, beta), variables, labels, outputs, weight)
+                enumerate_sum(*index, (bias, beta), variables, labels, outputs, weight)
         return free

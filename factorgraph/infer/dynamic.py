@@ -17,9 +17,9 @@ from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.messages import copy_general
 from ..kernels.run_min import minimise_runs
 from ..kernels.schedule import RUN_STEP
-from ..kernels.simd import buffer, with_slack
+from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
-from ..plan import Plan
+from ..plan import Asked, Plan
 from .solution import Status
 from .solver import Answer, Solver
 
@@ -44,19 +44,15 @@ class DynamicProgramming(Solver):
         """Forests and lattices."""
         return bool(plan.kinds[component] != LOOPY)
 
-    def minimise(
-        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
-    ) -> None:
+    def minimise(self, asked: Asked, answer: Answer) -> None:
         """Exact labels by backtracing, never by per-variable minima."""
-        least = self.minima(plan, energies, bias, components, answer.labels)
-        answer.sign(components, self.name, np.where(least == np.inf, Status.INFEASIBLE, Status.OPTIMAL))
+        least = self.minima(asked, answer.labels)
+        answer.sign(asked.components, self.name, np.where(least == np.inf, Status.INFEASIBLE, Status.OPTIMAL))
 
-    def minima(
-        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, labels: np.ndarray
-    ) -> np.ndarray:
+    def minima(self, asked: Asked, labels: np.ndarray) -> np.ndarray:
         """Minimum (float64, as rounded by the energies' dtype) of each listed component; writes its labels."""
+        plan, energies, bias, components = asked
         least = np.empty(components.size)
-        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
         lattice, forest = self._split(plan, components)
         if forest.size:
             copies = copied_tables(plan, energies, components[forest])
@@ -69,7 +65,7 @@ class DynamicProgramming(Solver):
                 for part, run in ((chosen[even], minimise_runs), (chosen[~even], minimise_forests)):
                     if part.size:
                         out = np.empty(part.size)
-                        run(components[part], plan.schedule, energies, copies, bias_, mask, work, labels, out)
+                        run(components[part], plan.schedule, energies, copies, bias, mask, work, labels, out)
                         least[part] = out
 
             self._spread(plan, forest, forests)
@@ -79,33 +75,27 @@ class DynamicProgramming(Solver):
                 size = max(plan.extent.belief, plan.extent.nodes)
                 work = (np.empty(size), np.empty(size), np.empty(2 * size, np.int64), np.empty(plan.extent.table))
                 out = np.empty(chosen.size)
-                minimise_lattices(components[chosen], plan.schedule, energies, bias_, work, labels, out)
+                minimise_lattices(components[chosen], plan.schedule, energies, bias, work, labels, out)
                 least[chosen] = out
 
             self._spread(plan, lattice, lattices)
         if energies.dtype == np.float32:
             doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
-                wide = None if bias is None else with_slack(bias.astype(np.float64))
-                full = buffer(plan.size, np.float64)
-                full[:] = energies
-                least[doubtful] = self.minima(plan, full, wide, components[doubtful], labels)
+                least[doubtful] = self.minima(asked.part(doubtful).wide(), labels)
         return least
 
     def integrate(
         self,
-        plan: Plan,
-        energies: np.ndarray,
-        bias: np.ndarray | None,
-        components: np.ndarray,
+        asked: Asked,
         temperature: float = 1.0,
         marginals: np.ndarray | None = None,
         gradient: np.ndarray | None = None,
         weight: float = 1.0,
     ) -> np.ndarray:
         """See Solver.integrate; exact."""
+        plan, energies, bias, components = asked
         free = np.empty(components.size)
-        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
         into = np.zeros(0) if marginals is None else marginals
         slope = np.zeros(0, energies.dtype) if gradient is None else gradient
         lattice, forest = self._split(plan, components)
@@ -119,7 +109,7 @@ class DynamicProgramming(Solver):
                 work = (*(np.empty(size) for _ in range(beliefs)), np.empty(plan.extent.table))
                 out = np.empty(part.size)
                 beta = 1.0 / temperature
-                run(components[part], plan.schedule, energies, bias_, beta, work, into, slope, float(weight), out)
+                run(components[part], plan.schedule, energies, bias, beta, work, into, slope, float(weight), out)
                 free[part] = out * temperature
 
             # tables shared by several components receive gradients from all of them, in one fixed order

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..plan import Group, Plan, find_group
+from ..plan import Group, Plan, Question, find_group
 from ..plan.question import as_array
 from .solution import Solution
 from .solve import Declared
@@ -30,7 +30,7 @@ def energy(
         labels = labels.labels
     flat = read_labelling(plan, graph.named(labels))
     costs = graph.energies(parameters, inputs)
-    each, _ = evaluate(plan, costs, None, flat, np.arange(plan.n_components))
+    each, _ = evaluate(Question().of(plan, costs), flat)
     return float(each.sum()) + plan.constant(costs)
 
 

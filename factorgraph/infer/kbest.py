@@ -65,7 +65,7 @@ def k_best(
 def _solution(first: Solution, energies: np.ndarray, energy: float, labels: np.ndarray) -> Solution:
     """The solution of one rank; the best energy bounds those after it."""
     plan = first.plan
-    each, _ = evaluate(plan, energies, None, labels, np.arange(plan.n_components))
+    each, _ = evaluate(Question().of(plan, energies), labels)
     best = first.components
     status = np.where(each > best.energy, Status.BOUNDED, Status.OPTIMAL).astype(np.int8)
     worst = Status(int(status.max(initial=Status.OPTIMAL)))

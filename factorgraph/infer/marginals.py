@@ -61,13 +61,9 @@ def marginals(
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     question = read_evidence(plan, graph.named(evidence)).question(energies.dtype)
-    asked, costs = plan, energies
-    if question.restriction is not None:
-        asked, costs = question.restriction.plan, question.restriction.energies(energies)
-    flat = np.zeros(asked.variable_states)
-    free = choose(method, threads).integrate(
-        asked, costs, question.bias, np.arange(plan.n_components), temperature, marginals=flat
-    )
+    asked = question.of(plan, energies)
+    flat = np.zeros(asked.plan.variable_states)
+    free = choose(method, threads).integrate(asked, temperature, marginals=flat)
     if question.restriction is not None:
         flat = np.bincount(question.restriction.states, flat, plan.variable_states).astype(np.float64)
     total = float(free.sum()) + plan.constant(energies)

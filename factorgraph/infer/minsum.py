@@ -17,7 +17,7 @@ from ..kernels.minsum import (
     unary_costs,
 )
 from ..kernels.structure import LOOPY, SCOPE
-from ..plan import Plan
+from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
 from .solution import Status
 from .solver import Answer, Solver, evaluate
@@ -53,24 +53,21 @@ class MinSum(Solver):
         """Forests and lattices."""
         return bool(plan.kinds[component] != LOOPY)
 
-    def minimise(
-        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
-    ) -> None:
+    def minimise(self, asked: Asked, answer: Answer) -> None:
         """All loopy components are swept together; each keeps its own best labelling."""
-        loopy = plan.kinds[components] == LOOPY
+        loopy = asked.plan.kinds[asked.components] == LOOPY
         if not loopy.all():
-            DynamicProgramming(self.threads).minimise(plan, energies, bias, components[~loopy], answer)
+            DynamicProgramming(self.threads).minimise(asked.part(~loopy), answer)
         if loopy.any():
-            _Sweeps(self, plan, energies, bias, components[loopy]).run(answer)
+            _Sweeps(self, asked.part(loopy)).run(answer)
 
 
 class _Sweeps:
     """The state of one run."""
 
-    def __init__(
-        self, solver: MinSum, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray
-    ):
-        self.solver, self.plan, self.energies, self.bias, self.components = solver, plan, energies, bias, components
+    def __init__(self, solver: MinSum, asked: Asked):
+        plan, energies, bias, components = asked
+        self.solver, self.asked, self.plan, self.energies, self.components = solver, asked, plan, energies, components
         loops, entries = plan.loops
         if components.size < np.count_nonzero(plan.kinds == LOOPY):
             chosen = np.zeros(plan.n_components, bool)
@@ -82,8 +79,7 @@ class _Sweeps:
             loops = loops._replace(var=var, factor=factor)
         self.loops = loops
         self.unary = np.zeros(plan.variable_states)
-        bias_ = np.zeros(0, energies.dtype) if bias is None else bias
-        unary_costs(plan.factors, components, plan.states, plan.offsets, energies, bias_, self.unary)
+        unary_costs(plan.factors, components, plan.states, plan.offsets, energies, bias, self.unary)
         self.messages = np.zeros(entries)
         self.belief = np.zeros(plan.variable_states)
         arity, widest = plan.extent.arity, int(plan.states.max(initial=1))
@@ -136,7 +132,7 @@ class _Sweeps:
 
     def _keep(self, labels: np.ndarray, answer: Answer) -> bool:
         """Keep `labels` in the components where they are better than the best; whether there was one."""
-        _, minimum = evaluate(self.plan, self.energies, self.bias, labels, self.components)
+        _, minimum = evaluate(self.asked, labels)
         better = minimum < self.best
         if better.any():
             self.best[better] = minimum[better]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.structure import LOOPY
-from ..plan import Evidence, Plan, read_answers, read_evidence
+from ..plan import Asked, Evidence, Plan, read_answers, read_evidence
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
 from .minsum import MinSum
@@ -57,45 +57,38 @@ class Auto(Solver):
         """Wherever dynamic programming or enumeration is."""
         return not bool(self._split(plan, np.array([component]))[2][0])
 
-    def minimise(
-        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
-    ) -> None:
+    def minimise(self, asked: Asked, answer: Answer) -> None:
         """Hand each component to the method that fits it."""
         solvers = (
             DynamicProgramming(self.threads),
             BruteForce(self.threads),
             MinSum(self.threads, time_limit=self.time_limit, initial=self.initial),
         )
-        for solver, mask in zip(solvers, self._split(plan, components), strict=True):
+        for solver, mask in zip(solvers, self._split(asked.plan, asked.components), strict=True):
             if mask.any():
-                solver.minimise(plan, energies, bias, components[mask], answer)
+                solver.minimise(asked.part(mask), answer)
 
     def integrate(
         self,
-        plan: Plan,
-        energies: np.ndarray,
-        bias: np.ndarray | None,
-        components: np.ndarray,
+        asked: Asked,
         temperature: float = 1.0,
         marginals: np.ndarray | None = None,
         gradient: np.ndarray | None = None,
         weight: float = 1.0,
     ) -> np.ndarray:
         """See Solver.integrate; refuses loopy components that are too large to enumerate."""
-        swept, few, neither = self._split(plan, components)
+        swept, few, neither = self._split(asked.plan, asked.components)
         if neither.any():
-            c = int(components[np.argmax(neither)])
+            c = int(asked.components[np.argmax(neither)])
             raise FactorGraphError(
-                f"marginals: component {c} has cycles and {configurations(plan, c):.3g} labellings; expected forests, "
-                f"lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}, or losses "
-                "that need minima only"
+                f"marginals: component {c} has cycles and {configurations(asked.plan, c):.3g} labellings; expected "
+                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}, or "
+                "losses that need minima only"
             )
-        free = np.empty(components.size)
+        free = np.empty(asked.components.size)
         for solver, mask in ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few)):
             if mask.any():
-                free[mask] = solver.integrate(
-                    plan, energies, bias, components[mask], temperature, marginals, gradient, weight
-                )
+                free[mask] = solver.integrate(asked.part(mask), temperature, marginals, gradient, weight)
         return free
 
 
@@ -192,11 +185,7 @@ def _free_energy(
             start = plan.offsets[:-1][span] - plan.offsets[group.start]
             state = np.arange(flat.size) - np.repeat(start, plan.states[span])
             labels[group.start + first[flat]] = state[flat]
-    question = known.question(energies.dtype)
-    asked, costs = plan, energies
-    if question.restriction is not None:
-        asked, costs = question.restriction.plan, question.restriction.energies(energies)
-    free = solver.integrate(asked, costs, question.bias, np.arange(plan.n_components), temperature)
+    free = solver.integrate(known.question(energies.dtype).of(plan, energies), temperature)
     status = np.where(free == np.inf, Status.INFEASIBLE, Status.OPTIMAL).astype(np.int8)
     labels[(free == np.inf)[plan.component]] = -1
     total = float(free.sum()) + plan.constant(energies)

@@ -16,7 +16,7 @@ from ..errors import FactorGraphError
 from ..kernels.configurations import component_biases, component_energies
 from ..kernels.simd import with_slack
 from ..kernels.structure import LATTICE
-from ..plan import Plan, Question
+from ..plan import Asked, Plan, Question
 from .solution import TOLERANCE, Components, Solution, Status
 
 
@@ -63,24 +63,19 @@ class Solver:
         """Whether the answer on this component is proven."""
         raise NotImplementedError
 
-    def minimise(
-        self, plan: Plan, energies: np.ndarray, bias: np.ndarray | None, components: np.ndarray, answer: Answer
-    ) -> None:
-        """Write labels, bound and status of `components`. Exact methods set status OPTIMAL and leave the bound."""
+    def minimise(self, asked: Asked, answer: Answer) -> None:
+        """Write labels, bound and status of the components. Exact methods set status OPTIMAL and leave the bound."""
         raise NotImplementedError
 
     def integrate(
         self,
-        plan: Plan,
-        energies: np.ndarray,
-        bias: np.ndarray | None,
-        components: np.ndarray,
+        asked: Asked,
         temperature: float = 1.0,
         marginals: np.ndarray | None = None,
         gradient: np.ndarray | None = None,
         weight: float = 1.0,
     ) -> np.ndarray:
-        """Free energies −T log Σ exp(−E / T), float64, of `components`.
+        """Free energies −T log Σ exp(−E / T), float64, of the components.
 
         Fills marginals (variable states) and adds weight · P(configuration) to `gradient` (the energies' layout).
         """
@@ -96,28 +91,11 @@ class Solver:
     ) -> Solution:
         """Lowest-energy labelling of `components` (all by default) under `question`."""
         question = question or Question()
-        listed = plan.components_or_all(components)
         energies = check_flat(plan, energies)
-        asked, costs = plan, energies
-        if question.restriction is not None:
-            if question.restriction.base != plan:
-                raise FactorGraphError(f"question: expected a restriction of {plan!r}; got one of another plan")
-            asked = question.restriction.plan
-            costs = question.restriction.energies(energies, None if components is None else listed)
-        if question.bias is not None:
-            _check_bias(asked, question.bias)
-        bias = None if question.bias is None else with_slack(question.bias.astype(energies.dtype, copy=False))
-        answer = Answer.empty(asked)
-        self.minimise(asked, costs, bias, listed, answer)
-        return pack(plan, energies, costs, bias, question, listed, answer, alphabets or {})
-
-
-def _check_bias(plan: Plan, bias: np.ndarray) -> None:
-    if bias.shape != (plan.variable_states,) or not (bias.size == 0 or bias.min() > -np.inf):
-        raise FactorGraphError(
-            f"question: expected a bias over {plan.variable_states} variable states without NaN or −inf; got shape "
-            f"{bias.shape}"
-        )
+        asked = question.of(plan, energies, None if components is None else plan.components_or_all(components))
+        answer = Answer.empty(asked.plan)
+        self.minimise(asked, answer)
+        return pack(plan, energies, question, asked, answer, alphabets or {})
 
 
 def check_flat(plan: Plan, energies: np.ndarray) -> np.ndarray:
@@ -130,39 +108,31 @@ def check_flat(plan: Plan, energies: np.ndarray) -> np.ndarray:
     return with_slack(energies)
 
 
-def evaluate(
-    plan: Plan, energies: np.ndarray, bias: np.ndarray | None, labels: np.ndarray, components: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(asked: Asked, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(energy, minimum) float64 per listed component: of the factors alone, and with the bias."""
+    plan, energies, bias, components = asked
     energy = np.zeros(components.size)
     component_energies(components, plan.factors, plan.states, energies, labels, energy)
     minimum = energy.copy()
-    if bias is not None:
+    if bias.size:
         component_biases(components, *plan.members, plan.offsets, bias, labels, minimum)
     return energy, minimum
 
 
 def pack(
-    plan: Plan,
-    energies: np.ndarray,
-    costs: np.ndarray,
-    bias: np.ndarray | None,
-    question: Question,
-    components: np.ndarray,
-    answer: Answer,
-    alphabets: Mapping[Any, Any],
+    plan: Plan, energies: np.ndarray, question: Question, asked: Asked, answer: Answer, alphabets: Mapping[Any, Any]
 ) -> Solution:
     """A Solution from a raw answer: float64 energies, forbidden labellings withdrawn, statuses by bound."""
-    asked = plan if question.restriction is None else question.restriction.plan
-    energy, minimum = evaluate(asked, costs, bias, answer.labels, components)
+    components = asked.components
+    energy, minimum = evaluate(asked, answer.labels)
     status, bound = answer.status, answer.bound
     exact = status[components] == Status.OPTIMAL
     bound[components] = np.where(exact, minimum, bound[components])
     impossible = status[components] == Status.INFEASIBLE
     bound[components[impossible]] = np.inf
     if not exact.all():  # a variable without a label outside a lattice: there is no labelling to speak of
-        bare = (answer.labels < 0) & (asked.kinds[asked.component] != LATTICE)
-        minimum[(np.bincount(asked.component[bare], minlength=plan.n_components) > 0)[components]] = np.inf
+        bare = (answer.labels < 0) & (asked.plan.kinds[asked.plan.component] != LATTICE)
+        minimum[(np.bincount(asked.plan.component[bare], minlength=plan.n_components) > 0)[components]] = np.inf
     overflown = exact & (minimum == np.inf)
     status[components[overflown]], bound[components[overflown]] = Status.APPROXIMATE, -np.inf
     lost = impossible | (minimum == np.inf)
@@ -170,7 +140,7 @@ def pack(
     if lost.any():
         gone = np.zeros(plan.n_components, bool)
         gone[components[lost]] = True
-        answer.labels[gone[asked.component]] = -1
+        answer.labels[gone[asked.plan.component]] = -1
     with np.errstate(invalid="ignore"):
         closed = minimum - bound[components] <= TOLERANCE * np.maximum(1.0, np.abs(minimum))
     open_ = status[components] > Status.OPTIMAL

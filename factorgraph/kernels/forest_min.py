@@ -57,17 +57,15 @@ def _start(p, position, unary, energies, bias, mask, belief):
 
 
 @inner
-def minimise_forest(c, schedule, energies, copies, bias, mask, work, labels):
-    """Minimum of component c; writes its labels. work = (belief, scratch)."""
+def sweep_up(c, schedule, energies, copies, bias, mask, work):
+    """Beliefs of component c, each with the messages of all its children. work = (belief, scratch)."""
     belief, scratch = work
     position = schedule.position
     edge = schedule.edge
     root = schedule.component[c, FIRST]
     for p in range(root, schedule.component[c + 1, FIRST]):
         _start(p, position, schedule.unary, energies, bias, mask, belief)
-    low = schedule.component[c, EDGE]
-    high = schedule.component[c + 1, EDGE]
-    for e in range(high - 1, low - 1, -1):
+    for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
         p = edge[e, PARENT]
         q = edge[e, CHILD]
         form = edge[e, FORM]
@@ -85,6 +83,14 @@ def minimise_forest(c, schedule, energies, copies, bias, mask, work, labels):
             up_potts(belief, of, to, energies[edge[e, TABLE]], m, n)
         else:
             up_general(schedule, e, copies, belief, scratch)
+
+
+@inner
+def sweep_down(c, schedule, energies, copies, belief, labels):
+    """Labels of component c, from its beliefs; returns its minimum."""
+    position = schedule.position
+    edge = schedule.edge
+    root = schedule.component[c, FIRST]
     slot = position[root, SLOT]
     at = 0
     for k in range(1, position[root, STATES]):
@@ -92,7 +98,7 @@ def minimise_forest(c, schedule, energies, copies, bias, mask, work, labels):
             at = k
     least = belief[slot + at]
     labels[position[root, VAR]] = at
-    for e in range(low, high):
+    for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
         q = edge[e, CHILD]
         form = edge[e, FORM]
         of = position[q, SLOT]
@@ -113,6 +119,13 @@ def minimise_forest(c, schedule, energies, copies, bias, mask, work, labels):
                 at //= position[q + k, STATES]
         labels[position[q, VAR]] = at
     return least
+
+
+@inner
+def minimise_forest(c, schedule, energies, copies, bias, mask, work, labels):
+    """Minimum of component c; writes its labels. work = (belief, scratch)."""
+    sweep_up(c, schedule, energies, copies, bias, mask, work)
+    return sweep_down(c, schedule, energies, copies, work[0], labels)
 
 
 @kernel

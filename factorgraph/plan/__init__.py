@@ -2,12 +2,13 @@
 
 from .block import Block, Group, Lattices
 from .plan import Plan, digest
-from .question import Answers, Evidence, Question, find_group, read_answers, read_evidence
+from .question import Answers, Asked, Evidence, Question, find_group, read_answers, read_evidence
 from .restrict import Acceptor, Restriction, consecutive_arcs, restrict
 
 __all__ = [
     "Acceptor",
     "Answers",
+    "Asked",
     "Block",
     "Evidence",
     "Group",

@@ -5,17 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import FactorGraphError, listed
-from ..kernels.simd import buffer
+from ..kernels.simd import buffer, with_slack
 from .block import Group
 from .restrict import Acceptor, Restriction, restrict
 
 if TYPE_CHECKING:
     from .plan import Plan
+
+
+class Asked(NamedTuple):
+    """A question as solvers see it: a plan, its energies, what is added to them, and which components to answer.
+
+    energies flat with slack; bias over the plan's variable states, of the energies' dtype, with slack, empty for zero;
+    components int64.
+    """
+
+    plan: Plan
+    energies: np.ndarray
+    bias: np.ndarray
+    components: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> Asked:
+        """The same of some components only; `chosen` (a mask or indices) counts those of this question."""
+        return self._replace(components=self.components[chosen])
+
+    def wide(self) -> Asked:
+        """The same in float64."""
+        energies = buffer(self.plan.size, np.float64)
+        energies[:] = self.energies
+        return self._replace(energies=energies, bias=with_slack(self.bias.astype(np.float64)))
 
 
 @dataclass(frozen=True)
@@ -27,6 +50,31 @@ class Question:
 
     bias: np.ndarray | None = None
     restriction: Restriction | None = None
+
+    def __post_init__(self) -> None:
+        if self.bias is not None and not (self.bias.size == 0 or self.bias.min() > -np.inf):
+            raise FactorGraphError("question: expected a bias without NaN or −inf. Forbid states by +inf")
+
+    def of(
+        self, plan: Plan, energies: np.ndarray, components: np.ndarray | None = None, out: np.ndarray | None = None
+    ) -> Asked:
+        """The question put to `components` (all by default) of `plan`; restricted energies go to `out` if given.
+
+        Errors: FactorGraphError for a bias or a restriction that does not fit.
+        """
+        if self.restriction is not None:
+            if self.restriction.base != plan:
+                raise FactorGraphError(f"question: expected a restriction of {plan!r}; got one of another plan")
+            energies = self.restriction.energies(energies, components, out)
+            plan = self.restriction.plan
+        listed = np.arange(plan.n_components) if components is None else components
+        if self.bias is None:
+            return Asked(plan, energies, np.zeros(0, energies.dtype), listed)
+        if self.bias.shape != (plan.variable_states,):
+            raise FactorGraphError(
+                f"question: expected a bias over {plan.variable_states} variable states; got shape {self.bias.shape}"
+            )
+        return Asked(plan, energies, with_slack(self.bias.astype(energies.dtype, copy=False)), listed)
 
 
 @dataclass(frozen=True)

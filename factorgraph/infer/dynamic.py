@@ -14,7 +14,7 @@ from ..errors import FactorGraphError
 from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.forest_sum import sum_forests
 from ..kernels.lattice import minimise_lattices, sum_lattices
-from ..kernels.messages import copy_general
+from ..kernels.messages import copy_general, copy_shared
 from ..kernels.run_min import minimise_runs
 from ..kernels.schedule import RUN_STEP
 from ..kernels.simd import buffer
@@ -23,11 +23,13 @@ from ..plan import Asked, Plan
 from .solution import Status
 from .solver import Answer, Solver
 
-#: Energies that make a second thread worth its start.
-THREAD_WORK = 2_000_000
+#: Configurations that make a second thread worth its start: about a millisecond.
+THREAD_WORK = 1e7
+#: Configurations of a slice: between slices ctrl-C is obeyed, so that they should take well below 100 ms.
+SLICE = 2e7
 #: Minima of float32 energies beyond this are computed again in float64.
 NEAR_OVERFLOW = 1e37
-#: Chunks per thread, so that ctrl-C is obeyed and uneven components even out.
+#: Slices per thread, so that uneven components even out.
 CHUNKS = 4
 
 
@@ -53,32 +55,31 @@ class DynamicProgramming(Solver):
         """Minimum (float64, as rounded by the energies' dtype) of each listed component; writes its labels."""
         plan, energies, bias, components = asked
         least = np.empty(components.size)
-        lattice, forest = self._split(plan, components)
-        if forest.size:
+        forest, run, lattice = self._split(plan, components)
+        if forest.size or run.size:
             copies = copied_tables(plan, energies, components[forest])
             mask = padding_mask(energies.dtype)
+            for chosen, sweep, side_by_side in ((forest, minimise_forests, 1), (run, minimise_runs, 4)):
 
-            def forests(chosen: np.ndarray) -> None:
-                belief = buffer(plan.extent.belief, energies.dtype)
-                work = (belief, np.empty(plan.extent.table, energies.dtype))
-                even = plan.schedule.run[components[chosen], RUN_STEP] != 0
-                for part, run in ((chosen[even], minimise_runs), (chosen[~even], minimise_forests)):
-                    if part.size:
-                        out = np.empty(part.size)
-                        run(components[part], plan.schedule, energies, copies, bias, mask, work, labels, out)
-                        least[part] = out
+                def forests(part: np.ndarray, sweep: Callable[..., None] = sweep, width: int = side_by_side) -> None:
+                    work = (
+                        buffer(width * plan.extent.belief, energies.dtype),
+                        np.empty(plan.extent.table, energies.dtype),
+                    )
+                    out = np.empty(part.size)
+                    sweep(components[part], plan.schedule, energies, copies, bias, mask, work, labels, out)
+                    least[part] = out
 
-            self._spread(plan, forest, forests)
-        if lattice.size:
+                self._spread(plan, components, chosen, forests)
 
-            def lattices(chosen: np.ndarray) -> None:
-                size = max(plan.extent.belief, plan.extent.nodes)
-                work = (np.empty(size), np.empty(size), np.empty(2 * size, np.int64), np.empty(plan.extent.table))
-                out = np.empty(chosen.size)
-                minimise_lattices(components[chosen], plan.schedule, energies, bias, work, labels, out)
-                least[chosen] = out
+        def lattices(part: np.ndarray) -> None:
+            size = max(plan.extent.belief, plan.extent.nodes)
+            work = (np.empty(size), np.empty(size), np.empty(2 * size, np.int64), np.empty(plan.extent.table))
+            out = np.empty(part.size)
+            minimise_lattices(components[part], plan.schedule, energies, bias, work, labels, out)
+            least[part] = out
 
-            self._spread(plan, lattice, lattices)
+        self._spread(plan, components, lattice, lattices)
         if energies.dtype == np.float32:
             doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
@@ -98,10 +99,8 @@ class DynamicProgramming(Solver):
         free = np.empty(components.size)
         into = np.zeros(0) if marginals is None else marginals
         slope = np.zeros(0, energies.dtype) if gradient is None else gradient
-        lattice, forest = self._split(plan, components)
-        for chosen, run in ((forest, sum_forests), (lattice, sum_lattices)):
-            if not chosen.size:
-                continue
+        forest, runs, lattice = self._split(plan, components)
+        for chosen, run in ((np.concatenate([forest, runs]), sum_forests), (lattice, sum_lattices)):
 
             def sums(part: np.ndarray, run: Callable[..., None] = run) -> None:
                 size = max(plan.extent.belief, plan.extent.nodes)
@@ -113,11 +112,11 @@ class DynamicProgramming(Solver):
                 free[part] = out * temperature
 
             # tables shared by several components receive gradients from all of them, in one fixed order
-            self._spread(plan, chosen, sums, alone=gradient is not None)
+            self._spread(plan, components, chosen, sums, alone=gradient is not None)
         return free
 
-    def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Indices into `components` of lattices and of forests."""
+    def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Indices into `components` of forests, of runs (in the order in which they go side by side), of lattices."""
         kinds = plan.kinds[components]
         if (kinds == LOOPY).any():
             c = int(components[np.argmax(kinds == LOOPY)])
@@ -125,26 +124,44 @@ class DynamicProgramming(Solver):
                 f"DynamicProgramming: component {c} has cycles; expected forests and lattices. "
                 "Use method='auto' or infer.MinSum()"
             )
-        return np.flatnonzero(kinds == LATTICE), np.flatnonzero(kinds != LATTICE)
+        even = plan.schedule.run[components, RUN_STEP] != 0
+        runs = np.flatnonzero(even)
+        if runs.size > 1:
+            runs = runs[np.argsort(plan.run_rank[components[runs]])]
+        return np.flatnonzero((kinds != LATTICE) & ~even), runs, np.flatnonzero(kinds == LATTICE)
 
     def _spread(
-        self, plan: Plan, chosen: np.ndarray, task: Callable[[np.ndarray], None], alone: bool = False
+        self,
+        plan: Plan,
+        components: np.ndarray,
+        chosen: np.ndarray,
+        task: Callable[[np.ndarray], None],
+        alone: bool = False,
     ) -> None:
-        """Run `task` over chunks of components on threads; every chunk's result is independent of the others."""
-        count = 1 if alone else thread_count(self.threads, plan.size * chosen.size // max(1, plan.n_components))
-        if count == 1 or chosen.size < 2:
-            task(chosen)
+        """Run `task` over slices of the chosen components, on threads; every component is answered on its own."""
+        if not chosen.size:
             return
-        parts = np.array_split(chosen, min(chosen.size, CHUNKS * count))
-        with ThreadPoolExecutor(count) as pool:
+        work = np.cumsum(plan.work[components[chosen]])
+        count = 1 if alone else thread_count(self.threads, work[-1])
+        slices = max(int(work[-1] / SLICE) + 1, CHUNKS * count if count > 1 else 1)
+        parts = np.split(chosen, np.searchsorted(work, work[-1] / slices * np.arange(1, slices)))
+        parts = [part for part in parts if part.size]
+        if count == 1 or len(parts) == 1:
+            for part in parts:
+                task(part)
+            return
+        pool = ThreadPoolExecutor(count)
+        try:
             list(pool.map(task, parts))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def thread_count(threads: int | None, work: int) -> int:
-    """How many threads: as asked, or by the size of the work."""
+def thread_count(threads: int | None, work: float) -> int:
+    """How many threads: as asked, or by the size of the work (configurations)."""
     if threads is not None:
         return max(1, int(threads))
-    return max(1, min(_cores(), work // THREAD_WORK + (work >= THREAD_WORK)))
+    return _cores() if work >= THREAD_WORK else 1
 
 
 def _cores() -> int:
@@ -152,16 +169,15 @@ def _cores() -> int:
 
 
 def copied_tables(plan: Plan, energies: np.ndarray, components: np.ndarray) -> np.ndarray:
-    """Padded copies, both ways round, of the tables that many edges read; dense tables of general edges."""
+    """Blocked copies, both ways round, of the tables that many edges read; dense tables of general edges."""
     copies = buffer(plan.extent.copied, energies.dtype)
     for index, start in plan.extent.copies:
         block = plan.blocks[index]
         rows, columns = block.states
-        across, down = -(-columns // 16) * 16, -(-rows // 16) * 16
-        span = copies[start : start + block.tables * (rows * across + columns * down)].reshape(block.tables, -1)
-        tables = block.view(energies)
-        span[:, : rows * across].reshape(-1, rows, across)[:, :, :columns] = tables
-        span[:, rows * across :].reshape(-1, columns, down)[:, :, :rows] = tables.transpose(0, 2, 1)
+        as_is, turned = rows * (-(-columns // 16) * 16), columns * (-(-rows // 16) * 16)
+        for t in range(block.tables):
+            at = start + t * (as_is + turned)
+            copy_shared(energies[block.start + t * block.size :], rows, columns, at, at + as_is, copies)
     if plan.extent.general:
         copy_general(components, plan.schedule, energies, copies)
     return copies

@@ -39,13 +39,13 @@ from .schedule import (
     UP,
     VAR,
 )
-from .simd import vadd, vload, vstore
+from .simd import lanes, vadd, vload, vstore
 
 
 @inner
 def _start(p, position, unary, energies, bias, mask, belief):
     """belief = padding mask + bias + unary tables, in vectors."""
-    width = 64 // belief.itemsize
+    width = lanes(belief)
     states = position[p, STATES]
     for j in range(0, states, width):
         x = vload(mask, 16 - min(states - j, width))
@@ -60,6 +60,7 @@ def _start(p, position, unary, energies, bias, mask, belief):
 def sweep_up(c, schedule, energies, copies, bias, mask, work):
     """Beliefs of component c, each with the messages of all its children. work = (belief, scratch)."""
     belief, scratch = work
+    width = lanes(belief)
     position = schedule.position
     edge = schedule.edge
     root = schedule.component[c, FIRST]
@@ -74,9 +75,9 @@ def sweep_up(c, schedule, energies, copies, bias, mask, work):
         n = position[p, STATES]
         m = position[q, STATES]
         if form == SHARED_ROWS or form == SHARED_COLUMNS:
-            up_rows(belief, of, to, copies, edge[e, UP], (n + 15) // 16 * 16, m, n)
+            up_rows(belief, of, to, copies, edge[e, UP], width, m * width, m, n)
         elif form == ROWS:
-            up_rows(belief, of, to, energies, edge[e, TABLE], n, m, n)
+            up_rows(belief, of, to, energies, edge[e, TABLE], n, width, m, n)
         elif form == COLUMNS:
             up_columns(belief, of, to, energies, edge[e, TABLE], m, m, n)
         elif form == POTTS:
@@ -88,6 +89,7 @@ def sweep_up(c, schedule, energies, copies, bias, mask, work):
 @inner
 def sweep_down(c, schedule, energies, copies, belief, labels):
     """Labels of component c, from its beliefs; returns its minimum."""
+    width = lanes(belief)
     position = schedule.position
     edge = schedule.edge
     root = schedule.component[c, FIRST]
@@ -105,11 +107,12 @@ def sweep_down(c, schedule, energies, copies, belief, labels):
         m = position[q, STATES]
         label = np.int64(labels[position[edge[e, PARENT], VAR]])
         if form == SHARED_ROWS or form == SHARED_COLUMNS:
-            at = argmin_row(belief, of, copies, edge[e, DOWN] + label * ((m + 15) // 16 * 16), m)
+            n = position[edge[e, PARENT], STATES]
+            at = argmin_row(belief, of, copies, edge[e, DOWN] + label * width, n * width, m)
         elif form == ROWS:
             at = argmin_column(belief, of, energies, edge[e, TABLE] + label, position[edge[e, PARENT], STATES], m)
         elif form == COLUMNS:
-            at = argmin_row(belief, of, energies, edge[e, TABLE] + label * m, m)
+            at = argmin_row(belief, of, energies, edge[e, TABLE] + label * m, width, m)
         elif form == POTTS:
             at = argmin_potts(belief, of, energies[edge[e, TABLE]], label, m)
         else:
@@ -139,5 +142,5 @@ def minimise_forests(components, schedule, energies, copies, bias, mask, work, l
 
 
 def padding_mask(dtype: np.dtype) -> np.ndarray:
-    """Sixteen zeros, then sixteen infinities: loaded at 16 − n it lets n lanes pass."""
-    return np.concatenate([np.zeros(16, dtype), np.full(16, np.inf, dtype)])
+    """Sixteen zeros, then sixteen infinities: loaded at 16 − n it lets n lanes pass. Then a one (see run_min.py)."""
+    return np.concatenate([np.zeros(16, dtype), np.full(16, np.inf, dtype), np.ones(1, dtype)])

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 
 #: Only 'contract' is safe everywhere: nnan and ninf break the infinities that forbid states.
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "fastmath": {"contract"}}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "fastmath": {"contract"}, "_nrt": False}
 
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)
 
@@ -46,3 +46,8 @@ def kernel(function: Any) -> Any:
 def inner(function: Any) -> Any:
     """Compile a function that only kernels call: without the wrapper for Python, which costs compile time."""
     return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def inlined(function: Any) -> Any:
+    """As `inner`, and always inlined: for what is called per variable, whose many arguments cost more than its work."""
+    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)

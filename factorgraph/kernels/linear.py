@@ -14,7 +14,7 @@ import numpy as np
 from numba.extending import intrinsic
 
 from .jit import JIT_DISABLED, kernel
-from .simd import get, vadd, vload, vsplat, vstore
+from .simd import get, lanes, vadd, vhsum, vlane, vload, vsplat, vstore
 
 #: What `check_rows` finds.
 FINE, BAD_INDPTR, BAD_INDEX, NOT_FINITE = range(4)
@@ -61,10 +61,9 @@ def check_rows(indptr, indices, data, columns):
 def _score_narrow(indptr, indices, data, weights, width, rows, first, last, out):
     """Rows shorter than a vector: the lanes behind a row hold the next ones and are ignored. The last rows of weights,
     where a vector would leave the array, are added one by one."""
-    lanes = 64 // out.itemsize
-    safe = (weights.size - lanes) // width if weights.size >= lanes else -1
+    step = lanes(out)
+    safe = (weights.size - step) // width if weights.size >= step else -1
     zero = vsplat(out.dtype.type(0))
-    row = np.empty(lanes, out.dtype)
     total = out.dtype.type(0)
     for i in range(first, last):
         t = rows[i] if rows.size > 0 else i
@@ -78,24 +77,24 @@ def _score_narrow(indptr, indices, data, weights, width, rows, first, last, out)
                 x = vadd(x, vload(weights, f * width))
             else:
                 x = vmuladd(vload(weights, f * width), vsplat(out.dtype.type(get(data, e))), x)
-        vstore(row, 0, x)
+        for j in range(width):
+            out[t * width + j] = vlane(x, j)
         if unsafe:
             for e in range(get(indptr, t), get(indptr, t + 1)):
                 f = np.int64(get(indices, e))
                 if f > safe:
                     scale = out.dtype.type(1) if data.size == 0 else out.dtype.type(get(data, e))
                     for j in range(width):
-                        row[j] += scale * weights[f * width + j]
+                        out[t * width + j] += scale * weights[f * width + j]
         for j in range(width):
-            out[t * width + j] = row[j]
-            total += row[j]
+            total += out[t * width + j]
     return total > -np.inf
 
 
 @kernel
 def _score_wide(indptr, indices, data, weights, width, rows, first, last, out):
     """Two vectors and two features at a time."""
-    lanes = 64 // out.itemsize
+    step = lanes(out)
     zero = vsplat(out.dtype.type(0))
     total = zero
     for i in range(first, last):
@@ -104,8 +103,8 @@ def _score_wide(indptr, indices, data, weights, width, rows, first, last, out):
         end = get(indptr, t + 1)
         j = 0
         while j < width:
-            left = min(j, width - lanes)
-            right = min(j + lanes, width - lanes)
+            left = min(j, width - step)
+            right = min(j + step, width - step)
             x0 = zero
             x1 = zero
             y0 = zero
@@ -136,10 +135,8 @@ def _score_wide(indptr, indices, data, weights, width, rows, first, last, out):
             vstore(out, t * width + left, x0)
             vstore(out, t * width + right, x1)
             total = vadd(total, vadd(x0, x1))
-            j += 2 * lanes
-    lane = np.empty(lanes, out.dtype)
-    vstore(lane, 0, total)
-    return lane.sum() > -np.inf
+            j += 2 * step
+    return vhsum(total) > -np.inf
 
 
 @kernel
@@ -228,8 +225,8 @@ def add_gradients(indptr, data, tables, places, gradient, width, first, last, st
     places numbers the features as `list_features` does. Rows of out are padded to whole vectors (a vector that
     overlaps two earlier stores waits for both) and what is in the padding has no meaning. Returns the next k.
     """
-    lanes = 64 // out.itemsize
-    stride = (width + lanes - 1) // lanes * lanes
+    step = lanes(out)
+    stride = (width + step - 1) // step * step
     k = start
     for i in range(first, last):
         t = tables[i]
@@ -241,7 +238,7 @@ def add_gradients(indptr, data, tables, places, gradient, width, first, last, st
             scale = out.dtype.type(1) if data.size == 0 else out.dtype.type(get(data, e))
             if inside:
                 x = vsplat(scale)
-                for j in range(0, stride, lanes):
+                for j in range(0, stride, step):
                     vstore(out, r + j, vmuladd(vload(gradient, g + j), x, vload(out, r + j)))
             else:
                 for j in range(width):

@@ -4,11 +4,13 @@
     down:  label[child] = argmin_i belief[child, i] + table(i, label[parent])
 
 Beliefs are padded to 64 bytes and hold +inf past their states, so a vector that reads past the end of a table row
-(into the next row, or the buffer's slack) never wins. How an edge does it is its *form*:
+(into the next row, or the buffer's slack) never wins. The copies are *blocked*: all rows of the first W columns one
+after the other, then those of the next W, W lanes to a vector, so that a sweep reads them in one stream and a single
+row is found as easily: its vectors lie rows · W apart. How an edge does it is its *form*:
 
     ROWS     one dense table, child first in scope: vectors over the parent's states
     COLUMNS  one dense table, parent first: a horizontal minimum per parent state
-    SHARED_  (rows or columns) one dense table read by many edges: padded copies both ways round, vectors over rows
+    SHARED_  (rows or columns) one dense table read by many edges: copies both ways round, vectors over rows
     POTTS    weight where the labels differ, in O(states)
     GENERAL  any arity, any number of folded factors: summed into a dense table, parent first, and reduced
 """
@@ -19,23 +21,26 @@ import numpy as np
 
 from .jit import inner, kernel
 from .schedule import CHILD, EDGE, FORM, PARENT, SLOT, STATES, TABLE, UP
-from .simd import get, trailing_zeros, vadd, vequal, vhmin, vload, vmin, vsplat, vstore
+from .simd import get, lanes, trailing_zeros, vadd, vequal, vhmin, vload, vmin, vsplat, vstore
 
 ROWS, COLUMNS, SHARED_ROWS, SHARED_COLUMNS, POTTS, GENERAL = range(6)
 
 
 @inner
-def up_rows(belief, child, parent, energies, table, stride, child_states, parent_states):
-    """Rows of `table` are child states: four rows a pass, lanes over parent states."""
-    width = 64 // belief.itemsize
+def up_rows(belief, child, parent, energies, table, stride, step, child_states, parent_states):
+    """Rows of `table` are child states: four rows a pass, lanes over parent states.
+
+    Rows lie `stride` apart, the vectors of one row `step`.
+    """
+    width = lanes(belief)
     for j in range(0, parent_states, width):
-        x0 = vadd(vsplat(get(belief, child)), vload(energies, table + j))
+        x0 = vadd(vsplat(get(belief, child)), vload(energies, table))
         x1 = x0
         x2 = x0
         x3 = x0
         i = 1
         while i + 4 <= child_states:
-            q = table + i * stride + j
+            q = table + i * stride
             b = child + i
             x0 = vmin(x0, vadd(vsplat(get(belief, b)), vload(energies, q)))
             x1 = vmin(x1, vadd(vsplat(get(belief, b + 1)), vload(energies, q + stride)))
@@ -43,16 +48,17 @@ def up_rows(belief, child, parent, energies, table, stride, child_states, parent
             x3 = vmin(x3, vadd(vsplat(get(belief, b + 3)), vload(energies, q + 3 * stride)))
             i += 4
         while i < child_states:
-            x0 = vmin(x0, vadd(vsplat(get(belief, child + i)), vload(energies, table + i * stride + j)))
+            x0 = vmin(x0, vadd(vsplat(get(belief, child + i)), vload(energies, table + i * stride)))
             i += 1
         message = vmin(vmin(x0, x1), vmin(x2, x3))
         vstore(belief, parent + j, vadd(message, vload(belief, parent + j)))
+        table += step
 
 
 @inner
 def up_columns(belief, child, parent, energies, table, stride, child_states, parent_states):
     """Rows of `table` are parent states: one horizontal minimum each."""
-    width = 64 // belief.itemsize
+    width = lanes(belief)
     for i in range(parent_states):
         q = table + i * stride
         x = vadd(vload(belief, child), vload(energies, q))
@@ -109,17 +115,24 @@ def up_general(schedule, e, tables, belief, scratch):
 
 
 @inner
-def argmin_row(belief, child, energies, row, states):
-    """First argmin_i belief[child + i] + energies[row + i]; 0 where everything is +inf."""
-    width = 64 // belief.itemsize
+def argmin_row(belief, child, energies, row, step, states):
+    """First argmin_i belief[child + i] + energies[row + i]; 0 where everything is +inf. Vectors of the row lie `step`
+    apart; 64 states are compared before the only branch, which nothing could predict."""
+    width = lanes(belief)
     x = vadd(vload(belief, child), vload(energies, row))
+    q = row
     for j in range(width, states, width):
-        x = vmin(x, vadd(vload(belief, child + j), vload(energies, row + j)))
+        q += step
+        x = vmin(x, vadd(vload(belief, child + j), vload(energies, q)))
     least = vsplat(vhmin(x))
-    for j in range(0, states, width):
-        bits = vequal(vadd(vload(belief, child + j), vload(energies, row + j)), least)
+    q = row
+    for low in range(0, states, 64):
+        bits = np.int64(0)
+        for j in range(low, min(states, low + 64), width):
+            bits |= vequal(vadd(vload(belief, child + j), vload(energies, q)), least) << (j - low)
+            q += step
         if bits != 0:
-            return min(j + trailing_zeros(bits), states - 1)
+            return min(low + trailing_zeros(bits), states - 1)
     return 0
 
 
@@ -171,6 +184,23 @@ def argmin_general(schedule, e, tables, belief, label):
             least = value
             at = x
     return at
+
+
+@inner
+def blocked(row, column, rows, width):
+    """Place of an entry in a blocked copy."""
+    return column // width * (rows * width) + row * width + column % width
+
+
+@kernel
+def copy_shared(tables, rows, columns, as_is, turned, copies):
+    """Blocked copies of a table (rows · columns entries from `tables` on), both ways round."""
+    width = lanes(copies)
+    for i in range(rows):
+        for j in range(columns):
+            value = tables[i * columns + j]
+            copies[as_is + blocked(i, j, rows, width)] = value
+            copies[turned + blocked(j, i, columns, width)] = value
 
 
 @kernel

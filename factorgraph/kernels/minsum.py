@@ -137,9 +137,7 @@ def sweep(start, stop, step, factors, loops, states, offsets, energies, costs, s
     unary, damping = costs
     i = start
     while i != stop:
-        _factor_messages(
-            loops.factor[i], factors, loops, states, offsets, energies, unary, damping[0], state, scratch
-        )
+        _factor_messages(loops.factor[i], factors, loops, states, offsets, energies, unary, damping[0], state, scratch)
         i += step
 
 

@@ -23,10 +23,10 @@ from .configurations import entry
 from .forest_min import minimise_forest
 from .jit import inner, kernel
 from .linear import score_rows
-from .messages import copy_general
+from .messages import blocked, copy_general
 from .run_min import minimise_run
 from .schedule import FIRST, RUN_STEP, RUN_TURN, STATE, STATES, VAR
-from .simd import get
+from .simd import get, lanes
 from .structure import OFFSET
 
 #: Columns of Task.block: its parameter's part of the weights; the step between rows there, and between its own tables
@@ -231,12 +231,12 @@ def _copy_tied(key, value, block, values):
             continue
         energies[block[b, START] + x] = value
         if block[b, COPY] >= 0:
+            width = lanes(copies)
             columns = block[b, COLUMNS]
             rows = block[b, WIDTH] // columns
-            across = (columns + 15) // 16 * 16
-            down = (rows + 15) // 16 * 16
-            copies[block[b, COPY] + x // columns * across + x % columns] = value
-            copies[block[b, COPY] + rows * across + x % columns * down + x // columns] = value
+            turned = block[b, COPY] + rows * ((columns + 15) // 16 * 16)
+            copies[block[b, COPY] + blocked(x // columns, x % columns, rows, width)] = value
+            copies[turned + blocked(x % columns, x // columns, columns, width)] = value
 
 
 @kernel

@@ -3,13 +3,18 @@
     a_n = u_n,   a_i[j] = u_i[j] + min_k (a_{i+1}[k] + table(k, j)),   minimum = min_j a_0[j]            (Viterbi 1967)
 
 the special case of forest_min.py in which nothing has to be looked up per variable: unary, bias and message go into
-one store. The inner loop is that of messages.up_rows written out: as a shared function that returns its vector it made
-runs of 26 labels 15 % slower. Positions count from the root.
+one store. Positions count from the root.
+
+Four runs of the same table go side by side: a row of the table is loaded once for all of them, and while one waits for
+its last message the others compute. The sum of belief and table is a multiply-add by one, which many processors run
+beside the minimum instead of in the same unit; it rounds like the addition, so all ways give the same bits.
 """
 
 from __future__ import annotations
 
-from .jit import inner, kernel
+import numpy as np
+
+from .jit import inlined, inner, kernel
 from .messages import argmin_row
 from .schedule import (
     FIRST,
@@ -22,75 +27,199 @@ from .schedule import (
     STATES,
     VAR,
 )
-from .simd import get, vadd, vload, vmin, vsplat, vstore
+from .simd import get, lanes, vadd, vfma, vload, vmin, vsplat, vstore
+
+
+@inlined
+def _about(c, schedule):
+    """Everything about run c as numbers, so that no store makes the compiler read them again: length; unary table,
+    bias and variable of the root, and the steps between positions."""
+    first = schedule.component[c, FIRST]
+    count = schedule.component[c + 1, FIRST] - first
+    turn = schedule.run[c, RUN_TURN]
+    return (
+        count,
+        (schedule.run[c, RUN_UNARY], schedule.run[c, RUN_STEP]),
+        (schedule.position[first, STATE], turn),
+        (schedule.position[first, VAR], turn // schedule.position[first, STATES]),
+    )
+
+
+@inlined
+def _shape(c, schedule):
+    """States of run c, padded states, and its table's copies towards and from the root."""
+    states = schedule.position[schedule.component[c, FIRST], STATES]
+    return states, (states + 15) // 16 * 16, schedule.run[c, RUN_UP], schedule.run[c, RUN_DOWN]
+
+
+@inlined
+def _own(about, i, j, states, energies, bias, mask):
+    """Unary energies and bias of position i, states j on; +inf past the last."""
+    _, unary, biased, _ = about
+    own = vload(energies, unary[0] + i * unary[1] + j)
+    if bias.size > 0:
+        own = vadd(own, vload(bias, biased[0] + i * biased[1] + j))
+    return vadd(own, vload(mask, 16 - min(states - j, lanes(energies))))
 
 
 @inner
-def _sweep(c, schedule, energies, copies, bias, mask, belief):
-    """Beliefs of all positions, the root's last."""
-    width = 64 // belief.itemsize
-    first = schedule.component[c, FIRST]
-    count = schedule.component[c + 1, FIRST] - first
-    states = schedule.position[first, STATES]
-    stride = (states + 15) // 16 * 16
-    up = schedule.run[c, RUN_UP]
-    unary = schedule.run[c, RUN_UNARY]
-    step = schedule.run[c, RUN_STEP]
-    offset = schedule.position[first, STATE]
-    turn = schedule.run[c, RUN_TURN]
-    for i in range(count - 1, -1, -1):
-        slot = i * stride
-        child = slot + stride
-        u = unary + i * step
-        for j in range(0, states, width):
-            own = vadd(vload(energies, u + j), vload(mask, 16 - min(states - j, width)))
-            if bias.size > 0:
-                own = vadd(own, vload(bias, offset + i * turn + j))
-            if i < count - 1:
-                x0 = vadd(vsplat(get(belief, child)), vload(copies, up + j))
-                x1 = x0
-                x2 = x0
-                x3 = x0
-                k = 1
-                while k + 4 <= states:
-                    q = up + k * stride + j
-                    b = child + k
-                    x0 = vmin(x0, vadd(vsplat(get(belief, b)), vload(copies, q)))
-                    x1 = vmin(x1, vadd(vsplat(get(belief, b + 1)), vload(copies, q + stride)))
-                    x2 = vmin(x2, vadd(vsplat(get(belief, b + 2)), vload(copies, q + 2 * stride)))
-                    x3 = vmin(x3, vadd(vsplat(get(belief, b + 3)), vload(copies, q + 3 * stride)))
-                    k += 4
-                while k < states:
-                    x0 = vmin(x0, vadd(vsplat(get(belief, child + k)), vload(copies, up + k * stride + j)))
-                    k += 1
-                own = vadd(own, vmin(vmin(x0, x1), vmin(x2, x3)))
-            vstore(belief, slot + j, own)
+def _raise(about, shape, i, energies, copies, bias, mask, belief, base):
+    """Belief of position i from that of i + 1; the root's lies at `base`."""
+    width = lanes(belief)
+    states, stride, q, _ = shape
+    slot = base + i * stride
+    child = slot + stride
+    one = vsplat(mask[32])
+    for j in range(0, states, width):
+        own = _own(about, i, j, states, energies, bias, mask)
+        if i + 1 < about[0]:
+            x0 = vfma(one, vload(copies, q), vsplat(get(belief, child)))
+            x1 = x0
+            x2 = x0
+            x3 = x0
+            k = 1
+            while k + 4 <= states:
+                p = q + k * width
+                b = child + k
+                x0 = vmin(x0, vfma(one, vload(copies, p), vsplat(get(belief, b))))
+                x1 = vmin(x1, vfma(one, vload(copies, p + width), vsplat(get(belief, b + 1))))
+                x2 = vmin(x2, vfma(one, vload(copies, p + 2 * width), vsplat(get(belief, b + 2))))
+                x3 = vmin(x3, vfma(one, vload(copies, p + 3 * width), vsplat(get(belief, b + 3))))
+                k += 4
+            while k < states:
+                x0 = vmin(x0, vfma(one, vload(copies, q + k * width), vsplat(get(belief, child + k))))
+                k += 1
+            own = vadd(own, vmin(vmin(x0, x1), vmin(x2, x3)))
+            q += states * width
+        vstore(belief, slot + j, own)
+
+
+@inlined
+def _raise_four(four, shape, i, energies, copies, bias, mask, belief, room):
+    """Beliefs of position i of four runs, none of which ends there; that of run r starts at r · room."""
+    width = lanes(belief)
+    states, stride, q, _ = shape
+    one = vsplat(mask[32])
+    s0 = i * stride
+    s1 = s0 + room
+    s2 = s1 + room
+    s3 = s2 + room
+    b0 = s0 + stride
+    b1 = s1 + stride
+    b2 = s2 + stride
+    b3 = s3 + stride
+    for j in range(0, states, width):
+        row = vload(copies, q)
+        x0 = vfma(one, row, vsplat(get(belief, b0)))
+        x1 = vfma(one, row, vsplat(get(belief, b1)))
+        x2 = vfma(one, row, vsplat(get(belief, b2)))
+        x3 = vfma(one, row, vsplat(get(belief, b3)))
+        for k in range(1, states):
+            row = vload(copies, q + k * width)
+            x0 = vmin(x0, vfma(one, row, vsplat(get(belief, b0 + k))))
+            x1 = vmin(x1, vfma(one, row, vsplat(get(belief, b1 + k))))
+            x2 = vmin(x2, vfma(one, row, vsplat(get(belief, b2 + k))))
+            x3 = vmin(x3, vfma(one, row, vsplat(get(belief, b3 + k))))
+        vstore(belief, s0 + j, vadd(_own(four[0], i, j, states, energies, bias, mask), x0))
+        vstore(belief, s1 + j, vadd(_own(four[1], i, j, states, energies, bias, mask), x1))
+        vstore(belief, s2 + j, vadd(_own(four[2], i, j, states, energies, bias, mask), x2))
+        vstore(belief, s3 + j, vadd(_own(four[3], i, j, states, energies, bias, mask), x3))
+        q += states * width
+
+
+@inlined
+def _root(about, shape, belief, base, labels):
+    """Label of the root."""
+    at = np.int64(0)
+    for k in range(1, shape[0]):
+        if belief[base + k] < belief[base + at]:
+            at = np.int64(k)
+    labels[about[3][0]] = at
+    return at
+
+
+@inlined
+def _lower(about, shape, i, at, copies, belief, base, labels):
+    """Label of position i, from `at` of position i − 1."""
+    width = lanes(belief)
+    states, stride, _, down = shape
+    at = np.int64(argmin_row(belief, base + i * stride, copies, down + at * width, states * width, states))
+    labels[about[3][0] + i * about[3][1]] = at
+    return at
 
 
 @inner
 def minimise_run(c, schedule, energies, copies, bias, mask, belief, labels):
     """Minimum of component c; writes its labels."""
-    _sweep(c, schedule, energies, copies, bias, mask, belief)
-    first = schedule.component[c, FIRST]
-    states = schedule.position[first, STATES]
-    stride = (states + 15) // 16 * 16
-    at = 0
-    for k in range(1, states):
-        if belief[k] < belief[at]:
-            at = k
+    about = _about(c, schedule)
+    shape = _shape(c, schedule)
+    for i in range(about[0] - 1, -1, -1):
+        _raise(about, shape, i, energies, copies, bias, mask, belief, 0)
+    at = _root(about, shape, belief, 0, labels)
     least = belief[at]
-    down = schedule.run[c, RUN_DOWN]
-    var = schedule.position[first, VAR]
-    turn = schedule.run[c, RUN_TURN] // states
-    labels[var] = at
-    for i in range(1, schedule.component[c + 1, FIRST] - first):
-        at = argmin_row(belief, i * stride, copies, down + at * stride, states)
-        labels[var + i * turn] = at
+    for i in range(1, about[0]):
+        at = _lower(about, shape, i, at, copies, belief, 0, labels)
     return least
+
+
+@inner
+def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, minimum):
+    """Minima of four runs of one table, the longest first."""
+    shape = _shape(cs[0], schedule)
+    four = (_about(cs[0], schedule), _about(cs[1], schedule), _about(cs[2], schedule), _about(cs[3], schedule))
+    longest = four[0][0]
+    shortest = four[3][0]
+    room = longest * shape[1]
+    for i in range(longest - 1, shortest - 2, -1):
+        _raise(four[0], shape, i, energies, copies, bias, mask, belief, 0)
+        if i < four[1][0]:
+            _raise(four[1], shape, i, energies, copies, bias, mask, belief, room)
+        if i < four[2][0]:
+            _raise(four[2], shape, i, energies, copies, bias, mask, belief, 2 * room)
+        if i < shortest:
+            _raise(four[3], shape, i, energies, copies, bias, mask, belief, 3 * room)
+    for i in range(shortest - 2, -1, -1):
+        _raise_four(four, shape, i, energies, copies, bias, mask, belief, room)
+    a0 = _root(four[0], shape, belief, 0, labels)
+    a1 = _root(four[1], shape, belief, room, labels)
+    a2 = _root(four[2], shape, belief, 2 * room, labels)
+    a3 = _root(four[3], shape, belief, 3 * room, labels)
+    minimum[0] = belief[a0]
+    minimum[1] = belief[room + a1]
+    minimum[2] = belief[2 * room + a2]
+    minimum[3] = belief[3 * room + a3]
+    for i in range(1, longest):
+        a0 = _lower(four[0], shape, i, a0, copies, belief, 0, labels)
+        if i < four[1][0]:
+            a1 = _lower(four[1], shape, i, a1, copies, belief, room, labels)
+        if i < four[2][0]:
+            a2 = _lower(four[2], shape, i, a2, copies, belief, 2 * room, labels)
+        if i < shortest:
+            a3 = _lower(four[3], shape, i, a3, copies, belief, 3 * room, labels)
 
 
 @kernel
 def minimise_runs(components, schedule, energies, copies, bias, mask, work, labels, minimum):
-    """Labels (per variable) and minimum of every listed run; work = (belief, scratch) as for `minimise_forests`."""
-    for i in range(components.size):
-        minimum[i] = minimise_run(components[i], schedule, energies, copies, bias, mask, work[0], labels)
+    """Labels (per variable) and minimum of every listed run, as `minimise_forests`; work[0] has room for four beliefs.
+
+    Listed so that runs of one table follow each other, the longer ones first, four at a time go side by side.
+    """
+    first = schedule.component
+    run = schedule.run
+    i = 0
+    while i < components.size:
+        c = components[i]
+        four = i + 4 <= components.size
+        for r in range(1, 4):
+            if four:
+                a = components[i + r - 1]
+                b = components[i + r]
+                four = run[b, RUN_UP] == run[c, RUN_UP] and run[b, RUN_DOWN] == run[c, RUN_DOWN]
+                four &= first[b + 1, FIRST] - first[b, FIRST] <= first[a + 1, FIRST] - first[a, FIRST]
+        if four:
+            cs = components[i : i + 4]
+            _minimise_four(cs, schedule, energies, copies, bias, mask, work[0], labels, minimum[i:])
+            i += 4
+        else:
+            minimum[i] = minimise_run(c, schedule, energies, copies, bias, mask, work[0], labels)
+            i += 1

@@ -108,8 +108,11 @@ def sweep_forests(factors, kinds, roots, incident, schedule, place, edge, via):
 
 
 @kernel
-def sweep_lattices(factors, same, kinds, arcs, schedule, place, edge):
-    """Positions and edges of lattice components; `arcs` are their variables sorted by (component, start, end)."""
+def sweep_lattices(factors, same, kinds, arcs, schedule, place, edge, cursor):
+    """Positions and edges of lattice components; `arcs` are their variables sorted by (component, start, end).
+
+    cursor int64: work space, one entry more than the largest component has positions.
+    """
     row = factors.row
     i = 0
     for c in range(kinds.size):
@@ -120,7 +123,8 @@ def sweep_lattices(factors, same, kinds, arcs, schedule, place, edge):
             schedule.position[p, VAR] = arcs[i]
             place[arcs[i]] = p
             i += 1
-        cursor = np.zeros(schedule.component[c + 1, FIRST] - base + 1, np.int64)
+        size = schedule.component[c + 1, FIRST] - base + 1
+        cursor[:size] = 0
         cursor[0] = schedule.component[c, EDGE]
         for write in range(2):
             for f in range(factors.first[c], factors.first[c + 1]):
@@ -136,7 +140,7 @@ def sweep_lattices(factors, same, kinds, arcs, schedule, place, edge):
                 schedule.edge[e, PARENT] = place[factors.var[row[f, SCOPE]]]
                 schedule.edge[e, CHILD] = b
             if write == 0:
-                for p in range(1, cursor.size):
+                for p in range(1, size):
                     cursor[p] += cursor[p - 1]
 
 

@@ -134,6 +134,18 @@ def _vmin(typing: Any, x: Any, y: Any) -> Any:
 
 
 @intrinsic
+def _vfma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        kinds = ir.FunctionType(kind, [kind] * 3)
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, kinds, "llvm.fma." + _suffix(kind)), arguments
+        )
+
+    return x(x, y, z), codegen
+
+
+@intrinsic
 def _vhmin(typing: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = arguments[0].type
@@ -142,6 +154,23 @@ def _vhmin(typing: Any, x: Any) -> Any:
         return builder.call(function, arguments, fastmath=("nnan", "nsz"))
 
     return x.lane(x), codegen
+
+
+@intrinsic
+def _vhsum(typing: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        name = "llvm.vector.reduce.fadd." + _suffix(kind)
+        kinds = ir.FunctionType(kind.element, [kind.element, kind])
+        function = cgutils.get_or_insert_function(builder.module, kinds, name)
+        return builder.call(function, [ir.Constant(kind.element, 0.0), *arguments], fastmath=("reassoc",))
+
+    return x.lane(x), codegen
+
+
+@intrinsic
+def _vlane(typing: Any, x: Any, index: Any) -> Any:
+    return x.lane(x, types.intp), lambda context, builder, signature, arguments: builder.extract_element(*arguments)
 
 
 @intrinsic
@@ -159,6 +188,12 @@ def _trailing_zeros(typing: Any, bits: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), codegen
+
+
+@intrinsic
+def _lanes_of(typing: Any, array: Any) -> Any:
+    count = _lanes(array.dtype)
+    return types.int64(array), lambda context, builder, signature, arguments: ir.Constant(ir.IntType(64), count)
 
 
 @intrinsic
@@ -200,9 +235,21 @@ if JIT_DISABLED:
         """Lane-wise minimum; no lane is NaN."""
         return np.where(x < y, x, y)
 
+    def vfma(x: Any, y: Any, z: Any) -> Any:
+        """x · y + z, lane by lane (rounded twice here, once when compiled: the same where x is 1)."""
+        return x * y + z
+
     def vhmin(x: Any) -> Any:
         """Minimum over the lanes."""
         return x.min()
+
+    def vhsum(x: Any) -> Any:
+        """Sum over the lanes, added in pairs."""
+        return x.sum()
+
+    def vlane(x: Any, index: int) -> Any:
+        """One lane."""
+        return x[index]
 
     def vequal(x: Any, y: Any) -> int:
         """Bit i is set where lane i of x equals lane i of y."""
@@ -210,7 +257,11 @@ if JIT_DISABLED:
 
     def trailing_zeros(bits: int) -> int:
         """Index of the lowest set bit; bits != 0."""
-        return (bits & -bits).bit_length() - 1
+        return (int(bits) & -int(bits)).bit_length() - 1
+
+    def lanes(array: Any) -> int:
+        """Entries of a vector, a constant where this is compiled (64 // array.itemsize is a division each time)."""
+        return _plain(array)
 
     def get(array: Any, index: int) -> Any:
         """`array[index]` without the wraparound check."""
@@ -218,4 +269,5 @@ if JIT_DISABLED:
 
 else:
     vload, vstore, vsplat, vadd, vmin = _vload, _vstore, _vsplat, _vadd, _vmin
-    vhmin, vequal, trailing_zeros, get = _vhmin, _vequal, _trailing_zeros, _get
+    vfma, vhmin, vequal, trailing_zeros = _vfma, _vhmin, _vequal, _trailing_zeros
+    vhsum, vlane, lanes, get = _vhsum, _vlane, _lanes_of, _get

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.configurations import clear_rows
 from ..kernels.minsum import Loops
-from ..kernels.schedule import Schedule
+from ..kernels.schedule import FIRST, RUN_DOWN, RUN_UP, Schedule
 from ..kernels.simd import buffer
 from ..kernels.structure import (
     CHAIN,
@@ -42,8 +42,8 @@ class Plan:
 
     Attributes: `states` int32 (V,), `offsets` int64 (V + 1,) of the variable states, `component` int32 (V,),
     `kinds` uint8 (C,) the class of each component, `blocks`, `groups`, `lattices`, `factors` (sorted by component),
-    `same` int64 (F,) the first factor over the same variables (empty where none are parallel), `size` the number
-    of energies, `digest` the structure's hash.
+    `same` int64 (F,) the first factor over the same variables (empty where none are parallel), `work` float64 (C,)
+    the configurations of each component's factors, `size` the number of energies, `digest` the structure's hash.
     """
 
     def __init__(
@@ -94,11 +94,13 @@ class Plan:
     def _place(self) -> tuple[Factors, np.ndarray]:
         first = np.zeros(self.n_components + 1, np.int64)
         entries = np.zeros(self.n_components + 1, np.int64)
+        work = np.zeros(self.n_components)
         wide = [b for b in self.blocks if b.states]
         for block in wide:
             count = np.bincount(self.component[block.scopes[:, 0]], minlength=self.n_components)
             first[1:] += count
             entries[1:] += count * len(block.states)
+            work += count * float(np.prod(block.states, dtype=float))
         np.cumsum(first, out=first)
         np.cumsum(entries, out=entries)
         row = np.empty((int(first[-1]) + 1, 3), np.int64)
@@ -109,6 +111,7 @@ class Plan:
             table = NONE if block.table is None else block.table
             about = (block.start, block.size, block.kind)
             place_factors(block.scopes, table, about, self.component, cursor, entry, row, var)
+        self.work = frozen(work)
         variables = np.bincount(self.component, minlength=self.n_components).astype(np.int64)
         return Factors(frozen(first), frozen(row), frozen(var)), variables
 
@@ -174,6 +177,14 @@ class Plan:
     def extent(self) -> Extent:
         """How much work space a sweep needs."""
         return self._scheduled[1]
+
+    @cached_property
+    def run_rank(self) -> np.ndarray:
+        """int64 (C,): an order of the components in which runs of one table are neighbours, the longest first."""
+        run, length = self.schedule.run, np.diff(self.schedule.component[:, FIRST])
+        rank = np.empty(self.n_components, np.int64)
+        rank[np.lexsort((-length, run[:, RUN_DOWN], run[:, RUN_UP]))] = np.arange(self.n_components)
+        return rank
 
     @cached_property
     def loops(self) -> tuple[Loops, int]:

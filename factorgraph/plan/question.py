@@ -120,9 +120,7 @@ def find_group(plan: Plan, key: Any, where: str) -> Group:
         raise FactorGraphError(
             f"{where}: {key!r} is declared by {len(matches)} examples; expected (example, name), e.g. (0, {key!r})"
         )
-    raise FactorGraphError(
-        f"{where}: unknown name {key!r}; expected one of {listed({g.name for g in plan.groups})}"
-    )
+    raise FactorGraphError(f"{where}: unknown name {key!r}; expected one of {listed({g.name for g in plan.groups})}")
 
 
 def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "evidence") -> Evidence:

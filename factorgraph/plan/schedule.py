@@ -113,7 +113,8 @@ def _sweep_lattices(plan: Plan, schedule: Schedule, place: np.ndarray, edge: np.
     lattices = plan.lattices
     owner = np.repeat(lattices.component, np.diff(lattices.ptr))
     order = np.lexsort((lattices.end, lattices.start, owner))
-    sweep_lattices(plan.factors, plan.same, plan.kinds, lattices.var[order], schedule, place, edge)
+    cursor = np.empty(lattices.var.size + 1, np.int64)
+    sweep_lattices(plan.factors, plan.same, plan.kinds, lattices.var[order], schedule, place, edge, cursor)
     schedule.arc[place[lattices.var], START] = lattices.start
     schedule.arc[place[lattices.var], END] = lattices.end
 

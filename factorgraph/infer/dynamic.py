@@ -11,17 +11,20 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
+from ..kernels.draw import draw_forests, weigh_forests
+from ..kernels.draw_lattice import draw_lattices, weigh_lattices
 from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.forest_sum import sum_forests
 from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.messages import copy_general
+from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
 from ..kernels.run_min import minimise_runs
 from ..kernels.schedule import RUN_STEP
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
 from .solution import Status
-from .solver import Answer, Solver
+from .solver import Answer, Sampler, Solver, check_distribution
 
 #: Energies that make a second thread worth its start.
 THREAD_WORK = 2_000_000
@@ -115,6 +118,49 @@ class DynamicProgramming(Solver):
             # tables shared by several components receive gradients from all of them, in one fixed order
             self._spread(plan, chosen, sums, alone=gradient is not None)
         return free
+
+    def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:
+        """See Solver.min_marginals; exact."""
+        return self._sweep(asked, forest_min_marginals, lattice_min_marginals, out)
+
+    def sampler(self, asked: Asked, temperature: float = 1.0) -> Sampler:
+        """See Solver.sampler: one sweep up, then every draw goes down."""
+        plan, energies, _, components = asked
+        beta, inward = 1.0 / temperature, np.empty(plan.variable_states)
+        check_distribution("sample", self._sweep(asked, weigh_forests, weigh_lattices, beta, inward), components)
+        lattice, forest = self._split(plan, components)
+
+        def draw(uniforms: np.ndarray, labels: np.ndarray) -> None:
+            for chosen, run in ((forest, draw_forests), (lattice, draw_lattices)):
+
+                def some(part: np.ndarray, run: Callable[..., None] = run) -> None:
+                    row = np.empty(max(plan.extent.belief, plan.extent.table))
+                    run(components[part], plan.schedule, energies, beta, inward, uniforms, row, labels)
+
+                if chosen.size:
+                    self._spread(plan, chosen, some)
+
+        return draw
+
+    def _sweep(
+        self, asked: Asked, forests: Callable[..., None], lattices: Callable[..., None], *about: object
+    ) -> np.ndarray:
+        """One float64 per component, of the kernel of its kind."""
+        plan, energies, bias, components = asked
+        out = np.empty(components.size)
+        lattice, forest = self._split(plan, components)
+        for chosen, run in ((forest, forests), (lattice, lattices)):
+
+            def some(part: np.ndarray, run: Callable[..., None] = run) -> None:
+                size = max(plan.extent.belief, plan.extent.nodes)
+                work = (*(np.empty(size) for _ in range(3)), np.empty(plan.extent.table))
+                values = np.empty(part.size)
+                run(components[part], plan.schedule, energies, bias, work, *about, values)
+                out[part] = values
+
+            if chosen.size:
+                self._spread(plan, chosen, some)
+        return out
 
     def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indices into `components` of lattices and of forests."""

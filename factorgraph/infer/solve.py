@@ -106,8 +106,8 @@ class Auto(Solver):
             c = int(asked.components[np.argmax(neither)])
             raise FactorGraphError(
                 f"{where}: component {c} has cycles and {configurations(asked.plan, c):.3g} labellings; expected "
-                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}, or "
-                "losses that need minima only"
+                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}; "
+                "solve and losses of minima take any graph"
             )
         solvers = ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few))
         return [(solver, mask) for solver, mask in solvers if mask.any()]

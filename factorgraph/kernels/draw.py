@@ -104,8 +104,17 @@ def _draw_children(e, schedule, energies, beta, inward, uniforms, row, labels):
     for p in range(child, last + 1):
         m *= position[p, STATES]
     j = np.int64(labels[position[parent, VAR]])
-    for x in range(m):
-        row[x] = beta * entry_of(e, schedule, energies, position[parent, STATES], m, j, x)
+    n = position[parent, STATES]
+    form = schedule.edge[e, FORM]
+    if form == GENERAL or form == POTTS:
+        for x in range(m):
+            row[x] = beta * entry_of(e, schedule, energies, n, m, j, x)
+    else:  # `entry_of` with its branches taken once: three times as fast
+        rows = form == COLUMNS or form == SHARED_COLUMNS
+        at = schedule.edge[e, TABLE] + (j * m if rows else j)
+        stride = np.int64(1) if rows else n
+        for x in range(m):
+            row[x] = beta * energies[at + x * stride]
     step = np.int64(1)  # between joint states that differ by one in the state of p
     for p in range(last, child - 1, -1):
         x = 0
@@ -131,6 +140,8 @@ def draw_forests(components, schedule, energies, beta, inward, uniforms, row, la
         for d in range(uniforms.shape[0]):
             for i in range(position[root, STATES]):
                 row[i] = inward[position[root, STATE] + i]
-            labels[d, v] = pick(row, position[root, STATES], uniforms[d, v])
+            one = uniforms[d]
+            drawn = labels[d]
+            drawn[v] = pick(row, position[root, STATES], one[v])
             for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
-                _draw_children(e, schedule, energies, beta, inward, uniforms[d], row, labels[d])
+                _draw_children(e, schedule, energies, beta, inward, one, row, drawn)

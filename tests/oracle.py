@@ -80,6 +80,22 @@ class LatticeSpec:
                 result[arc, label] += probability
         return result
 
+    def min_marginals(self) -> np.ndarray:
+        """(arcs, states): the least energy of a reading that takes this arc and emits this label there."""
+        result = np.full((len(self.start), self.states), INF)
+        for path, string, energy in self.readings():
+            for arc, label in zip(path, string, strict=True):
+                result[arc, label] = min(result[arc, label], energy)
+        return result
+
+    def spelling(self, string: Sequence[int] | None) -> LatticeSpec:
+        """The lattice of the readings that spell the string; None: this one."""
+        if string is None:
+            return self
+        kept = [reading for reading in self.readings() if reading[1] == tuple(string)]
+        key = (len(self.arcs), len(self.transitions))
+        return LatticeSpec(self.start, self.end, self.states, self.arcs, self.transitions, {key: kept})
+
 
 @dataclass
 class Spec:
@@ -189,6 +205,18 @@ def eliminate(joint: np.ndarray, axes: tuple[int, ...], temperature: float | Non
 def marginals(joint: np.ndarray, temperature: float = 1.0) -> list[np.ndarray]:
     probabilities = gibbs(joint, temperature)
     return [probabilities.sum(axis=tuple(a for a in range(joint.ndim) if a != v)) for v in range(joint.ndim)]
+
+
+def min_marginals(joint: np.ndarray) -> list[np.ndarray]:
+    """Of every variable the least energy with each of its states."""
+    return [joint.min(axis=tuple(a for a in range(joint.ndim) if a != v)) for v in range(joint.ndim)]
+
+
+def entropy(energies: np.ndarray, temperature: float = 1.0) -> float:
+    """−Σ p log p in nats; 0 log 0 counts as 0."""
+    probabilities = gibbs(energies, temperature)
+    positive = probabilities[probabilities > 0]
+    return -float((positive * np.log(positive)).sum())
 
 
 def expectation(spec: Spec, joint: np.ndarray, temperature: float = 1.0) -> list[np.ndarray]:

@@ -172,6 +172,115 @@ def law_marginals(case: Case, temperature: float, evidence: Any = None, allowed:
             np.testing.assert_allclose(given, lattice.marginals(temperature), rtol=1e-9, atol=1e-9)
 
 
+def law_min_marginals(case: Case, evidence: Any = None, allowed: Any = None, strings: Any = ()) -> None:
+    """The least energy of the whole graph with every variable in every state; for arcs, of a path through them."""
+    best = oracle.minimum(case.spec, allowed, strings)
+    result = fg.min_marginals(case.graph, evidence=evidence)
+    assert result.energy == best == fg.solve(case.graph, evidence=evidence).minimum
+    joint = case.spec.joint() if allowed is None else oracle.restrict(case.spec.joint(), allowed)
+    paths = [
+        lattice.spelling(string).min_marginals()
+        for lattice, string in itertools.zip_longest(case.spec.lattices, strings)
+    ]
+    least = [table.min(initial=INF) for table in paths]
+    expected = oracle.min_marginals(joint + sum(least))
+    for name, declared in case.arrays.items():
+        given = np.asarray(result.variables[name])
+        assert given.dtype == np.float64 and given.shape[:-1] == declared.numbers.shape
+        for index, number in np.ndenumerate(declared.numbers):
+            states = case.spec.states[number]
+            np.testing.assert_array_equal(given[index][:states], expected[number])
+            assert (given[index][states:] == INF).all() and given[index].min() == best
+    for i, (name, table) in enumerate(zip(case.lattices, paths, strict=True)):
+        others = joint.min() + sum(least[:i] + least[i + 1 :])
+        np.testing.assert_array_equal(result.variables[name], table + others)
+
+
+def law_entropy(case: Case, temperature: float, evidence: Any = None, allowed: Any = None, strings: Any = ()) -> None:
+    """Entropies of independent parts add up; there is none of an empty set of labellings."""
+    joint = case.spec.joint() if allowed is None else oracle.restrict(case.spec.joint(), allowed)
+    energies = [joint]
+    for lattice, string in itertools.zip_longest(case.spec.lattices, strings):
+        energies.append(np.array([energy for *_, energy in lattice.spelling(string).readings()], float))
+    options = {"temperature": temperature, "evidence": evidence}
+    if any(part.min(initial=INF) == INF for part in energies):
+        with pytest.raises(fg.FactorGraphError, match="entropy: .* forbid"):
+            fg.entropy(case.graph, **options)
+        with pytest.raises(fg.FactorGraphError, match="sample: .* forbid"):
+            fg.sample(case.graph, 3, **options)
+        return
+    expected = sum(oracle.entropy(part, temperature) for part in energies)
+    found = fg.entropy(case.graph, **options)
+    assert found >= 0
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    if sum(int((part < INF).sum()) for part in energies) == len(energies):
+        assert found == 0
+
+
+def law_configurations(
+    case: Case, temperature: float, evidence: Any = None, allowed: Any = None, strings: Any = ()
+) -> None:
+    """Expected configurations of every table, in the energies' layout, by one factor after the other."""
+    options = {"temperature": temperature, "evidence": evidence}
+    if oracle.free_energy(case.spec, allowed, strings, temperature) == INF:
+        return
+    result = fg.marginals(case.graph, factors=True, **options)
+    plain = fg.marginals(case.graph, **options)
+    np.testing.assert_allclose(result.flat, plain.flat, rtol=1e-12, atol=1e-12)
+    joint = case.spec.joint() if allowed is None else oracle.restrict(case.spec.joint(), allowed)
+    probabilities = oracle.gibbs(joint, temperature)
+    plan = case.graph.compile()
+    arcs = {v: (i, v - group.start) for i, group in enumerate(_lattice_groups(plan)) for v in _span(group)}
+    readings = []
+    for lattice, string in itertools.zip_longest(case.spec.lattices, strings):
+        kept = lattice.spelling(string).readings()
+        readings.append((kept, oracle.gibbs(np.array([energy for *_, energy in kept], float), temperature)))
+    for block, found in zip(plan.blocks, result.factors, strict=True):
+        expected = np.zeros((block.tables, *block.states))
+        for f, scope in enumerate(block.scopes.tolist()):
+            table = f if block.table is None else block.table[f]
+            if not block.lattice:
+                rest = tuple(v for v in range(joint.ndim) if v not in scope)
+                order = np.argsort(np.argsort(scope, kind="stable"))
+                expected[table] += np.transpose(probabilities.sum(axis=rest), order) if scope else 1.0
+                continue
+            (kept, weights), wanted = readings[arcs[scope[0]][0]], tuple(arcs[v][1] for v in scope)
+            for (path, string, _), weight in zip(kept, weights, strict=True):
+                for k in range(len(path) - len(wanted) + 1):
+                    if tuple(path[k : k + len(wanted)]) == wanted:
+                        expected[(table, *string[k : k + len(wanted)])] += weight
+        if found.ndim == 1 and block.states:  # Potts: different labels
+            expected = (expected * ~np.eye(block.states[0], dtype=bool)).sum((1, 2))
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def _lattice_groups(plan: Any) -> list[Any]:
+    return [group for group in plan.groups if group.lattice >= 0]
+
+
+def _span(group: Any) -> range:
+    return range(group.start, group.start + group.count)
+
+
+def law_samples(case: Case, choices: RandomChoices, evidence: Any, allowed: Any, strings: Any) -> None:
+    """Every draw is a labelling of finite energy that obeys the evidence; the same bytes for any threads and chunks."""
+    n, seed = choices.integer(1, 20), choices.integer(0, 1000)
+    if oracle.free_energy(case.spec, allowed, strings) == INF:
+        return
+    one, two = (fg.sample(case.graph, n, seed, evidence=evidence, threads=threads) for threads in (1, 2))
+    more = fg.sample(case.graph, n + 3, seed, evidence=evidence)
+    assert one.flat.tobytes() == two.flat.tobytes() == more.flat[:n].tobytes()
+    for d in range(n):
+        labels = case.flat({name: one.labels[name][d] for name in case.arrays})
+        assert case.spec.energy(labels) < INF
+        assert allowed is None or all(mask[label] for mask, label in zip(allowed, labels, strict=True))
+        for name, lattice, wanted in itertools.zip_longest(case.lattices, case.spec.lattices, strings):
+            path, string = tuple(one.paths[name][d].tolist()), one.strings[name][d]
+            assert path in set(lattice.paths()) and lattice.energy(path, string) < INF
+            assert wanted is None or string == tuple(wanted)
+            assert ((one.labels[name][d] >= 0) == np.isin(np.arange(len(lattice.start)), path)).all()
+
+
 def law_free_energy(case: Case, labels: list[int], strings: list[Any]) -> None:
     """Latent variables summed with every answer observed: the free energy of Y, never above its minimised energy."""
     observed = [None if latent else label for latent, label in zip(case.spec.latent, labels, strict=True)]
@@ -274,6 +383,30 @@ def test_sums_against_enumeration(chunk: int) -> None:
 
 
 @chunks
+def test_min_marginals_against_enumeration(chunk: int) -> None:
+    for forest in (True, False):
+        for case, choices in graphs(50_000 + 5000 * forest + chunk, forest, every=4 if forest else 10):
+            evidence, allowed, strings = random_evidence(case, choices)
+            with explained(case, evidence=evidence):
+                law_min_marginals(case)
+                law_min_marginals(case, evidence, allowed, strings)
+
+
+@chunks
+def test_entropies_configurations_and_samples_against_enumeration(chunk: int) -> None:
+    for forest in (True, False):
+        for case, choices in graphs(60_000 + 5000 * forest + chunk, forest, every=5 if forest else 20):
+            temperature = [1.0, 0.5, 2.0, 0.1][choices.integer(0, 3)]
+            evidence, allowed, strings = random_evidence(case, choices)
+            with explained(case, temperature=temperature, evidence=evidence):
+                law_entropy(case, temperature)
+                law_entropy(case, temperature, evidence, allowed, strings)
+                law_configurations(case, temperature)
+                law_configurations(case, temperature, evidence, allowed, strings)
+                law_samples(case, choices, evidence, allowed, strings)
+
+
+@chunks
 def test_k_best_against_enumeration(chunk: int) -> None:
     for case, choices in graphs(30_000 + chunk, every=10):
         k = choices.integer(1, 12)
@@ -304,6 +437,10 @@ def test_a_small_slice_of_every_law() -> None:
             if forest:
                 law_marginals(case, 1.0, evidence, allowed, strings)
                 law_k_best(case, 4)
+            law_min_marginals(case, evidence, allowed, strings)
+            law_entropy(case, 1.0, evidence, allowed, strings)
+            law_configurations(case, 1.0, evidence, allowed, strings)
+            law_samples(case, choices, evidence, allowed, strings)
 
 
 # The same with shrinking: a failure ends as the smallest graph that shows it

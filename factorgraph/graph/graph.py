@@ -13,8 +13,8 @@ import numpy as np
 from ..errors import FactorGraphError, listed
 from ..factors import External, Factor
 from ..plan import Block, Group, Lattices, Plan, digest
+from ..plan.memory import check_memory
 from .blocks import Part, make_blocks, read_lattice_scopes, read_scopes
-from .memory import check_memory
 from .names import name_states
 from .variables import Lattice, Variables, read_arcs, read_shape, read_states
 

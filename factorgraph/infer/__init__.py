@@ -4,11 +4,13 @@ from .brute import BruteForce
 from .dynamic import DynamicProgramming
 from .energy import energy
 from .kbest import k_best
-from .marginals import Marginals, marginals
+from .marginals import Marginals, entropy, marginals
+from .min_marginals import MinMarginals, min_marginals
 from .minsum import MinSum
+from .sample import Samples, sample
 from .solution import Components, Solution, Status
 from .solve import Auto, solve
-from .solver import Answer, Solver
+from .solver import Answer, Sampler, Solver
 
 __all__ = [
     "Answer",
@@ -17,12 +19,18 @@ __all__ = [
     "Components",
     "DynamicProgramming",
     "Marginals",
+    "MinMarginals",
     "MinSum",
+    "Sampler",
+    "Samples",
     "Solution",
     "Solver",
     "Status",
     "energy",
+    "entropy",
     "k_best",
     "marginals",
+    "min_marginals",
+    "sample",
     "solve",
 ]

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.enumeration import enumerate_minimum, enumerate_sum
+from ..kernels.enumeration import enumerate_draws, enumerate_min_marginals, enumerate_minimum, enumerate_sum
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
 from .solution import Status
-from .solver import Answer, Solver
+from .solver import Answer, Sampler, Solver, check_distribution
 
 
 def configurations(plan: Plan, component: int) -> float:
@@ -80,3 +80,43 @@ class BruteForce(Solver):
                 outputs = (none if marginals is None else marginals, flat if gradient is None else gradient, norm)
                 enumerate_sum(*index, (bias, beta), variables, labels, outputs, weight)
         return free
+
+    def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:
+        """See Solver.min_marginals; exact."""
+        plan, energies, bias, components = asked
+        labels = np.zeros(plan.states.size, np.int32)
+        minimum = np.empty(components.size)
+        for i, c in enumerate(components):
+            variables = self._variables(plan, int(c))
+            index = (c, plan.factors, plan.states, plan.offsets, energies)
+            enumerate_min_marginals(*index, bias, variables, labels, out)
+            minimum[i] = out[plan.offsets[variables[0]] : plan.offsets[variables[0] + 1]].min()
+        return minimum
+
+    def sampler(self, asked: Asked, temperature: float = 1.0) -> Sampler:
+        """See Solver.sampler; every call enumerates once, whatever the number of draws."""
+        plan, energies, bias, components = asked
+        none, flat = np.zeros(0), np.zeros(0, energies.dtype)
+        labels, best = np.zeros(plan.states.size, np.int32), np.zeros(plan.states.size, np.int32)
+        biases = (bias, 1.0 / temperature)
+        least, mass = np.empty(components.size), np.empty(components.size)
+        for i, c in enumerate(components):
+            variables = self._variables(plan, int(c))
+            index = (c, plan.factors, plan.states, plan.offsets, energies)
+            least[i] = enumerate_minimum(*index, bias, variables, labels, best)
+            if least[i] < np.inf:
+                outputs = (none, flat, np.array([least[i], 0.0]))
+                mass[i] = enumerate_sum(*index, biases, variables, labels, outputs, 1.0)
+        check_distribution("sample", least, components)
+
+        def draw(uniforms: np.ndarray, drawn: np.ndarray) -> None:
+            for i, c in enumerate(components):
+                variables = plan.variables_of(int(c))
+                drawn[:, variables] = best[variables]  # the last sum may be rounded down
+                thresholds = uniforms[:, variables[0]] * mass[i]
+                rows = np.argsort(thresholds, kind="stable")
+                picks = (thresholds[rows], rows, least[i : i + 1])
+                index = (c, plan.factors, plan.states, plan.offsets, energies)
+                enumerate_draws(*index, biases, variables, labels, picks, drawn)
+
+        return draw

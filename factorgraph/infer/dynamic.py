@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from ..errors import FactorGraphError
+from ..kernels.draw import draw_forests, weigh_forests
+from ..kernels.draw_lattice import draw_lattices, weigh_lattices
 from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.forest_sum import sum_forests
 from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.messages import copy_general, copy_shared
+from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
 from ..kernels.run_min import minimise_runs
 from ..kernels.schedule import RUN_STEP
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
 from .solution import Status
-from .solver import Answer, Solver
+from .solver import Answer, Sampler, Solver, check_distribution
+from .spread import spread
 
-#: Configurations that make a second thread worth its start: about a millisecond.
-THREAD_WORK = 1e7
-#: Configurations of a slice: between slices ctrl-C is obeyed, so that they should take well below 100 ms.
-SLICE = 2e7
 #: Minima of float32 energies beyond this are computed again in float64.
 NEAR_OVERFLOW = 1e37
-#: Slices per thread, so that uneven components even out.
-CHUNKS = 4
+
+Task = Callable[[np.ndarray, np.ndarray], None]  # (components, out): writes one float64 per component
 
 
 @dataclass(frozen=True)
@@ -54,32 +52,29 @@ class DynamicProgramming(Solver):
     def minima(self, asked: Asked, labels: np.ndarray) -> np.ndarray:
         """Minimum (float64, as rounded by the energies' dtype) of each listed component; writes its labels."""
         plan, energies, bias, components = asked
-        least = np.empty(components.size)
-        forest, run, lattice = self._split(plan, components)
-        if forest.size or run.size:
-            copies = copied_tables(plan, energies, components[forest])
-            mask = padding_mask(energies.dtype)
-            for chosen, sweep, side_by_side in ((forest, minimise_forests, 1), (run, minimise_runs, 4)):
+        forest, lattice = _split(asked)
+        even = plan.schedule.run[components[forest], RUN_STEP] != 0
+        runs, others = forest[even], forest[~even]
+        if runs.size > 1:
+            runs = runs[np.argsort(plan.run_rank[components[runs]])]
+        copies = copied_tables(plan, energies, components[others]) if forest.size else energies[:0]
+        mask = padding_mask(energies.dtype)
 
-                def forests(part: np.ndarray, sweep: Callable[..., None] = sweep, width: int = side_by_side) -> None:
-                    work = (
-                        buffer(width * plan.extent.belief, energies.dtype),
-                        np.empty(plan.extent.table, energies.dtype),
-                    )
-                    out = np.empty(part.size)
-                    sweep(components[part], plan.schedule, energies, copies, bias, mask, work, labels, out)
-                    least[part] = out
+        def beliefs(count: int) -> tuple[np.ndarray, np.ndarray]:
+            return buffer(count * plan.extent.belief, energies.dtype), np.empty(plan.extent.table, energies.dtype)
 
-                self._spread(plan, components, chosen, forests)
+        def sweep_others(part: np.ndarray, out: np.ndarray) -> None:
+            minimise_forests(part, plan.schedule, energies, copies, bias, mask, beliefs(1), labels, out)
 
-        def lattices(part: np.ndarray) -> None:
+        def sweep_runs(part: np.ndarray, out: np.ndarray) -> None:
+            minimise_runs(part, plan.schedule, energies, copies, bias, mask, beliefs(4), labels, out)
+
+        def sweep_lattices(part: np.ndarray, out: np.ndarray) -> None:
             size = max(plan.extent.belief, plan.extent.nodes)
             work = (np.empty(size), np.empty(size), np.empty(2 * size, np.int64), np.empty(plan.extent.table))
-            out = np.empty(part.size)
-            minimise_lattices(components[part], plan.schedule, energies, bias, work, labels, out)
-            least[part] = out
+            minimise_lattices(part, plan.schedule, energies, bias, work, labels, out)
 
-        self._spread(plan, components, lattice, lattices)
+        least = self._each(asked, ((others, sweep_others), (runs, sweep_runs), (lattice, sweep_lattices)))
         if energies.dtype == np.float32:
             doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
@@ -95,77 +90,90 @@ class DynamicProgramming(Solver):
         weight: float = 1.0,
     ) -> np.ndarray:
         """See Solver.integrate; exact."""
-        plan, energies, bias, components = asked
-        free = np.empty(components.size)
+        plan, energies, bias, _ = asked
         into = np.zeros(0) if marginals is None else marginals
         slope = np.zeros(0, energies.dtype) if gradient is None else gradient
-        forest, runs, lattice = self._split(plan, components)
-        for chosen, run in ((np.concatenate([forest, runs]), sum_forests), (lattice, sum_lattices)):
 
-            def sums(part: np.ndarray, run: Callable[..., None] = run) -> None:
-                size = max(plan.extent.belief, plan.extent.nodes)
-                beliefs = 3 if run is sum_lattices else 2
-                work = (*(np.empty(size) for _ in range(beliefs)), np.empty(plan.extent.table))
-                out = np.empty(part.size)
-                beta = 1.0 / temperature
-                run(components[part], plan.schedule, energies, bias, beta, work, into, slope, float(weight), out)
-                free[part] = out * temperature
+        def sums(run: Callable[..., None], beliefs: int) -> Task:
+            def task(part: np.ndarray, out: np.ndarray) -> None:
+                work, beta = _work(plan, beliefs), 1.0 / temperature
+                run(part, plan.schedule, energies, bias, beta, work, into, slope, float(weight), out)
 
-            # tables shared by several components receive gradients from all of them, in one fixed order
-            self._spread(plan, components, chosen, sums, alone=gradient is not None)
-        return free
+            return task
 
-    def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Indices into `components` of forests, of runs (in the order in which they go side by side), of lattices."""
-        kinds = plan.kinds[components]
-        if (kinds == LOOPY).any():
-            c = int(components[np.argmax(kinds == LOOPY)])
-            raise FactorGraphError(
-                f"DynamicProgramming: component {c} has cycles; expected forests and lattices. "
-                "Use method='auto' or infer.MinSum()"
-            )
-        even = plan.schedule.run[components, RUN_STEP] != 0
-        runs = np.flatnonzero(even)
-        if runs.size > 1:
-            runs = runs[np.argsort(plan.run_rank[components[runs]])]
-        return np.flatnonzero((kinds != LATTICE) & ~even), runs, np.flatnonzero(kinds == LATTICE)
+        forest, lattice = _split(asked)
+        tasks = ((forest, sums(sum_forests, 2)), (lattice, sums(sum_lattices, 3)))
+        # tables shared by several components receive gradients from all of them, in one fixed order
+        return temperature * self._each(asked, tasks, alone=gradient is not None)
 
-    def _spread(
-        self,
-        plan: Plan,
-        components: np.ndarray,
-        chosen: np.ndarray,
-        task: Callable[[np.ndarray], None],
-        alone: bool = False,
-    ) -> None:
-        """Run `task` over slices of the chosen components, on threads; every component is answered on its own."""
-        if not chosen.size:
-            return
-        work = np.cumsum(plan.work[components[chosen]])
-        count = 1 if alone else thread_count(self.threads, work[-1])
-        slices = max(int(work[-1] / SLICE) + 1, CHUNKS * count if count > 1 else 1)
-        parts = np.split(chosen, np.searchsorted(work, work[-1] / slices * np.arange(1, slices)))
-        parts = [part for part in parts if part.size]
-        if count == 1 or len(parts) == 1:
-            for part in parts:
-                task(part)
-            return
-        pool = ThreadPoolExecutor(count)
-        try:
-            list(pool.map(task, parts))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:
+        """See Solver.min_marginals; exact."""
+        return self._weigh(asked, forest_min_marginals, lattice_min_marginals, out)
+
+    def sampler(self, asked: Asked, temperature: float = 1.0) -> Sampler:
+        """See Solver.sampler: one sweep up, then every draw goes down."""
+        plan, energies, _, components = asked
+        beta, inward = 1.0 / temperature, np.empty(plan.variable_states)
+        check_distribution("sample", self._weigh(asked, weigh_forests, weigh_lattices, beta, inward), components)
+        forest, lattice = _split(asked)
+
+        def draw(uniforms: np.ndarray, labels: np.ndarray) -> None:
+            def draws(run: Callable[..., None]) -> Task:
+                def task(part: np.ndarray, out: np.ndarray) -> None:
+                    row = np.empty(max(plan.extent.belief, plan.extent.table))
+                    run(part, plan.schedule, energies, beta, inward, uniforms, row, labels)
+
+                return task
+
+            self._each(asked, ((forest, draws(draw_forests)), (lattice, draws(draw_lattices))))
+
+        return draw
+
+    def _weigh(
+        self, asked: Asked, forests: Callable[..., None], lattices: Callable[..., None], *about: object
+    ) -> np.ndarray:
+        """One float64 per component, of the kernel of its kind."""
+        plan, energies, bias, _ = asked
+
+        def weigh(run: Callable[..., None]) -> Task:
+            def task(part: np.ndarray, out: np.ndarray) -> None:
+                run(part, plan.schedule, energies, bias, _work(plan, 3), *about, out)
+
+            return task
+
+        forest, lattice = _split(asked)
+        return self._each(asked, ((forest, weigh(forests)), (lattice, weigh(lattices))))
+
+    def _each(self, asked: Asked, tasks: Iterable[tuple[np.ndarray, Task]], alone: bool = False) -> np.ndarray:
+        """What the tasks, each with the indices of its components, write: one float64 per component asked."""
+        out = np.empty(asked.components.size)
+        for chosen, task in tasks:
+
+            def some(part: np.ndarray, task: Task = task) -> None:
+                values = np.empty(part.size)
+                task(asked.components[part], values)
+                out[part] = values
+
+            spread(chosen, asked.plan.work[asked.components[chosen]], some, 1 if alone else self.threads)
+        return out
 
 
-def thread_count(threads: int | None, work: float) -> int:
-    """How many threads: as asked, or by the size of the work (configurations)."""
-    if threads is not None:
-        return max(1, int(threads))
-    return _cores() if work >= THREAD_WORK else 1
+def _split(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+    """Indices into the components of forests and of lattices."""
+    kinds = asked.plan.kinds[asked.components]
+    if (kinds == LOOPY).any():
+        c = int(asked.components[np.argmax(kinds == LOOPY)])
+        raise FactorGraphError(
+            f"DynamicProgramming: component {c} has cycles; expected forests and lattices. "
+            "Use method='auto' or infer.MinSum()"
+        )
+    return np.flatnonzero(kinds != LATTICE), np.flatnonzero(kinds == LATTICE)
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _work(plan: Plan, beliefs: int) -> tuple[np.ndarray, ...]:
+    """Work space of a float64 sweep: so many beliefs, and a table."""
+    size = max(plan.extent.belief, plan.extent.nodes)
+    return (*(np.empty(size) for _ in range(beliefs)), np.empty(plan.extent.table))
 
 
 def copied_tables(plan: Plan, energies: np.ndarray, components: np.ndarray) -> np.ndarray:

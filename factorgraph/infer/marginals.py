@@ -1,4 +1,9 @@
-"""The Gibbs distribution of a graph: P(labels) = exp(−E / T) / Z."""
+"""The Gibbs distribution of a graph, P(labels) = exp(−E / T) / Z: its marginals, and its entropy.
+
+    H = −Σ P log P = (⟨E⟩ − F) / T,     F = −T log Z
+
+where ⟨E⟩ is the energies times the expected configurations, and these are the gradient of F by the energies.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..plan import Group, Plan, read_evidence
-from .solution import ByName
+from ..errors import FactorGraphError
+from ..plan import Asked, Group, Plan, Question, read_evidence
+from .solution import ByName, padded
 from .solve import Declared, check_temperature, choose
-from .solver import Solver
+from .solver import Solver, check_constant, check_distribution
+
+#: Relative rounding of a difference of sums: smaller ones are 0.
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,8 @@ class Marginals:
     """Single-variable marginals and the log partition function.
 
     flat: float64 over the variable states. log_partition: log Σ exp(−E / T), float64; −inf where nothing is feasible.
-    kind: "exact". free_energies: float64 (C,), −T log Z of each component.
+    kind: "exact". free_energies: float64 (C,), −T log Z of each component. configurations: with `factors=True` float64
+    in the energies' layout (see `factors`), else None.
     """
 
     plan: Plan
@@ -28,19 +38,28 @@ class Marginals:
     log_partition: float
     free_energies: np.ndarray
     kind: str = "exact"
+    configurations: np.ndarray | None = None
 
     def of(self, group: Group) -> np.ndarray:
         """(*shape, K): probability of each state; ragged alphabets are padded with 0. Arcs: of lying on the path."""
-        states = self.plan.states[group.start : group.start + group.count]
-        out = np.zeros((group.count, int(states.max(initial=0))))
-        flat = self.flat[self.plan.offsets[group.start] : self.plan.offsets[group.start + group.count]]
-        out[np.arange(out.shape[1]) < states[:, None]] = flat
-        return out.reshape(*group.shape, out.shape[1])
+        return padded(self.plan, group, self.flat, 0.0)
 
     @cached_property
     def variables(self) -> ByName:
         """Marginals by name."""
         return ByName(self.plan, list(self.plan.groups), self.of, "marginals")
+
+    @cached_property
+    def factors(self) -> tuple[np.ndarray, ...]:
+        """Expected configurations: one array (tables, *states) per block of `plan.blocks`, which has the scopes.
+
+        Entry [t, i, j] is the probability of the labels (i, j), summed over the factors that read table t; of a Potts
+        factor, (tables,), that of different labels. `graph.backward(marginals.configurations)` turns them into the
+        expected gradient by the parameters.
+        """
+        if self.configurations is None:
+            raise FactorGraphError("marginals: those of factors were not asked for. Use marginals(…, factors=True)")
+        return tuple(block.view(self.configurations) for block in self.plan.blocks)
 
 
 def marginals(
@@ -52,8 +71,9 @@ def marginals(
     method: str | Solver = "auto",
     threads: int | None = None,
     memory_limit: str | int = "2 GiB",
+    factors: bool = False,
 ) -> Marginals:
-    """Marginals of every variable and log Z, given the evidence; exact, or refused.
+    """Marginals of every variable and log Z, given the evidence; exact, or refused. `factors`: of every factor as well.
 
     Errors: FactorGraphError as in solve, for a temperature that is not positive, and for graphs too large to sum.
     """
@@ -63,8 +83,66 @@ def marginals(
     question = read_evidence(plan, graph.named(evidence)).question(energies.dtype)
     asked = question.of(plan, energies)
     flat = np.zeros(asked.plan.variable_states)
-    free = choose(method, threads).integrate(asked, temperature, marginals=flat)
+    solver = choose(method, threads)
+    configurations = None
+    if factors:
+        free, configurations = _configurations(plan, question, asked.wide(), solver, temperature, flat)
+    else:
+        free = solver.integrate(asked, temperature, marginals=flat)
     if question.restriction is not None:
         flat = np.bincount(question.restriction.states, flat, plan.variable_states).astype(np.float64)
     total = float(free.sum()) + plan.constant(energies)
-    return Marginals(plan, flat, -total / temperature, free)
+    return Marginals(plan, flat, -total / temperature, free, configurations=configurations)
+
+
+def _configurations(
+    plan: Plan, question: Question, asked: Asked, solver: Solver, temperature: float, marginals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Free energies of the components, and expected configurations in the layout of the plan's energies."""
+    derived = asked.plan.zeros(np.float64)
+    free = solver.integrate(asked, temperature, marginals, derived)
+    out = derived
+    if question.restriction is not None:
+        out = plan.zeros(np.float64)
+        question.restriction.add_gradient(derived, out)
+    for block in plan.blocks:  # factors without variables have one configuration, and it is certain
+        if not block.states and (free < np.inf).all():
+            table = np.arange(len(block.scopes)) if block.table is None else block.table
+            block.view(out)[:] = np.bincount(table, minlength=block.tables)
+    return free, out
+
+
+def entropy(
+    graph: Declared,
+    temperature: float = 1.0,
+    evidence: Mapping[Any, Any] | None = None,
+    parameters: Mapping[str, np.ndarray] | None = None,
+    inputs: Mapping[str, np.ndarray] | None = None,
+    method: str | Solver = "auto",
+    threads: int | None = None,
+    memory_limit: str | int = "2 GiB",
+) -> float:
+    """Entropy −Σ P log P in nats of the distribution over all labellings, given the evidence; exact, or refused.
+
+    0 where only one labelling is possible, and wherever it is below the rounding of the energies over T.
+
+    Errors: FactorGraphError as in marginals, and where every labelling of a component is forbidden.
+    """
+    check_temperature(temperature)
+    plan = graph.compile()
+    energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
+    asked = read_evidence(plan, graph.named(evidence)).question(energies.dtype).of(plan, energies).wide()
+    check_constant("entropy", plan.constant(energies))
+    for block in asked.plan.blocks:  # constants change no probability: without them less is lost to rounding
+        if not block.lattice and block.states and block.shape:
+            view = block.view(asked.energies).reshape(block.tables, block.size)
+            least = view.min(1, keepdims=True)
+            view -= np.where(least < np.inf, least, 0.0)
+    configurations = asked.plan.zeros(np.float64)
+    free = choose(method, threads).integrate(asked, temperature, gradient=configurations)
+    check_distribution("entropy", free, asked.components)
+    used = configurations > 0  # 0 · inf counts as 0
+    mean = configurations[used] * asked.energies[used]
+    value = float(mean.sum() - free.sum())
+    rounding = ROUNDING * float(np.abs(mean).sum() + np.abs(free).sum())
+    return value / temperature if value > rounding else 0.0

@@ -63,6 +63,33 @@ class ByName(Mapping[Any, Any]):
         return repr({key: self[key] for key in self}) if len(self) <= 8 else f"<{len(self)} groups>"
 
 
+def padded(plan: Plan, group: Group, flat: np.ndarray, filler: float) -> np.ndarray:
+    """(*shape, K) of values over the variable states; ragged alphabets end in `filler`."""
+    states = plan.states[group.start : group.start + group.count]
+    out = np.full((group.count, int(states.max(initial=0))), filler)
+    values = flat[plan.offsets[group.start] : plan.offsets[group.start + group.count]]
+    out[np.arange(out.shape[1]) < states[:, None]] = values
+    return out.reshape(*group.shape, out.shape[1])
+
+
+def path_of(plan: Plan, group: Group, labels: np.ndarray) -> np.ndarray:
+    """int64: the arcs of a lattice that have a label, in order."""
+    used = np.flatnonzero(labels >= 0)
+    return used[np.argsort(plan.lattices.start[plan.lattices.ptr[group.lattice] + used])]
+
+
+def named_states(
+    plan: Plan, alphabets: Mapping[tuple[int, str], tuple[str, ...]], labels: Callable[[Group], np.ndarray]
+) -> ByName:
+    """Names instead of labels, of the groups that have some; None where there is no label."""
+
+    def names(group: Group) -> Any:
+        found = np.array([*alphabets[group.example, group.name], None], dtype=object)[labels(group)]
+        return found.item() if isinstance(found, np.ndarray) and not found.shape else found
+
+    return ByName(plan, [g for g in plan.groups if (g.example, g.name) in alphabets], names, "named states")
+
+
 @dataclass(frozen=True)
 class Components:
     """Results per component: energy, minimum, bound float64 (C,), status int8 (C,)."""
@@ -118,19 +145,11 @@ class Solution:
     def states(self) -> ByName:
         """Names of the labels of variables that were declared with named states; None where there is no label."""
 
-        def names(group: Group) -> Any:
-            table = np.array([*self.alphabets[group.example, group.name], None], dtype=object)
-            found = table[self.of(group)]
-            return found if group.shape else found.item() if isinstance(found, np.ndarray) else found
-
-        named = [g for g in self.plan.groups if (g.example, g.name) in self.alphabets]
-        return ByName(self.plan, named, names, "named states")
+        return named_states(self.plan, self.alphabets, self.of)
 
     def path(self, group: Group) -> np.ndarray:
         """int64 arcs on the best path of a lattice, in order; empty where infeasible."""
-        lattices = self.plan.lattices
-        used = np.flatnonzero(self.of(group) >= 0)
-        return used[np.argsort(lattices.start[lattices.ptr[group.lattice] + used])]
+        return path_of(self.plan, group, self.of(group))
 
     @cached_property
     def paths(self) -> ByName:

@@ -15,7 +15,7 @@ from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
 from .minsum import MinSum
 from .solution import Components, Solution, Status
-from .solver import Answer, Solver
+from .solver import Answer, Sampler, Solver
 
 #: Loopy components of at most this many labellings are enumerated by `auto`.
 FEW = 1 << 14
@@ -77,19 +77,40 @@ class Auto(Solver):
         weight: float = 1.0,
     ) -> np.ndarray:
         """See Solver.integrate; refuses loopy components that are too large to enumerate."""
+        free = np.empty(asked.components.size)
+        for solver, mask in self._exact(asked, "marginals"):
+            free[mask] = solver.integrate(asked.part(mask), temperature, marginals, gradient, weight)
+        return free
+
+    def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:
+        """See Solver.min_marginals; refuses what `integrate` refuses."""
+        minimum = np.empty(asked.components.size)
+        for solver, mask in self._exact(asked, "min_marginals"):
+            minimum[mask] = solver.min_marginals(asked.part(mask), out)
+        return minimum
+
+    def sampler(self, asked: Asked, temperature: float = 1.0) -> Sampler:
+        """See Solver.sampler; refuses what `integrate` refuses."""
+        parts = [solver.sampler(asked.part(mask), temperature) for solver, mask in self._exact(asked, "sample")]
+
+        def draw(uniforms: np.ndarray, labels: np.ndarray) -> None:
+            for part in parts:
+                part(uniforms, labels)
+
+        return draw
+
+    def _exact(self, asked: Asked, where: str) -> list[tuple[Solver, np.ndarray]]:
+        """Exact solvers, each with the components (a mask) that it answers; refuses if some have none."""
         swept, few, neither = self._split(asked.plan, asked.components)
         if neither.any():
             c = int(asked.components[np.argmax(neither)])
             raise FactorGraphError(
-                f"marginals: component {c} has cycles and {configurations(asked.plan, c):.3g} labellings; expected "
-                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}, or "
-                "losses that need minima only"
+                f"{where}: component {c} has cycles and {configurations(asked.plan, c):.3g} labellings; expected "
+                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}; "
+                "solve and losses of minima take any graph"
             )
-        free = np.empty(asked.components.size)
-        for solver, mask in ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few)):
-            if mask.any():
-                free[mask] = solver.integrate(asked.part(mask), temperature, marginals, gradient, weight)
-        return free
+        solvers = ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few))
+        return [(solver, mask) for solver, mask in solvers if mask.any()]
 
 
 def choose(method: str | Solver, threads: int | None = None, **settings: Any) -> Solver:
@@ -114,9 +135,7 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return DynamicProgramming(threads)
         case "brute":
             return BruteForce(threads)
-    raise FactorGraphError(
-        f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}"
-    )
+    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}")
 
 
 def solve(

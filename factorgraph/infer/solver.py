@@ -6,7 +6,7 @@ answer: restrictions are lifted back, energies re-summed in float64 from the lab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -18,6 +18,9 @@ from ..kernels.simd import with_slack
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan, Question
 from .solution import TOLERANCE, Components, Solution, Status
+
+#: Writes labels int32 (n, V), one draw per row, from uniforms in [0, 1) float64 (n, V).
+Sampler = Callable[[np.ndarray, np.ndarray], None]
 
 
 @dataclass
@@ -81,6 +84,23 @@ class Solver:
         """
         raise FactorGraphError(f"{type(self).__name__}: computes minima only; expected a solver that sums, e.g. Auto()")
 
+    def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:
+        """Minimum of each component, float64; fills `out` (variable states, float64) with min-marginals.
+
+        Entry (v, k) is the least energy of a labelling of v's component that labels v with k; +inf where there is none.
+        """
+        raise FactorGraphError(
+            f"{type(self).__name__}: computes no min-marginals; expected a solver that does, e.g. Auto()"
+        )
+
+    def sampler(self, asked: Asked, temperature: float = 1.0) -> Sampler:
+        """A function that draws labellings of the components from exp(−E / T) / Z, independently and exactly.
+
+        A draw depends on its own row of uniforms only, so that neither threads nor chunks of draws matter. Errors:
+        FactorGraphError where a component has no labelling.
+        """
+        raise FactorGraphError(f"{type(self).__name__}: draws no samples; expected a solver that does, e.g. Auto()")
+
     def __call__(
         self,
         plan: Plan,
@@ -106,6 +126,24 @@ def check_flat(plan: Plan, energies: np.ndarray) -> np.ndarray:
             f"got {energies.dtype} of shape {energies.shape}. Make it with graph.energies(…)"
         )
     return with_slack(energies)
+
+
+def check_constant(where: str, constant: float) -> None:
+    """Refuse factors without variables that forbid everything."""
+    if constant == np.inf:
+        raise FactorGraphError(
+            f"{where}: a factor without variables is +inf, which forbids every labelling; expected a finite one"
+        )
+
+
+def check_distribution(where: str, free: np.ndarray, components: np.ndarray) -> None:
+    """Refuse components all of whose labellings are forbidden: there is no distribution over none."""
+    if (free == np.inf).any():
+        c = int(components[np.argmax(free == np.inf)])
+        raise FactorGraphError(
+            f"{where}: every labelling of component {c} is forbidden; expected at least one of finite energy. Allow "
+            "more in the evidence, or replace +inf by large energies"
+        )
 
 
 def evaluate(asked: Asked, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -83,3 +83,41 @@ def enumerate_sum(c, factors, states, offsets, energies, biases, variables, labe
                         gradient[factors.row[f, OFFSET] + x] += weight * share
         if not _next(variables, states, labels):
             return total
+
+
+@kernel
+def enumerate_min_marginals(c, factors, states, offsets, energies, bias, variables, labels, out):
+    """out (variable states) = least cost of a labelling of component c with that variable in that state."""
+    for v in variables:
+        labels[v] = 0
+        for k in range(states[v]):
+            out[offsets[v] + k] = np.inf
+    while True:
+        cost = _cost(c, factors, states, offsets, energies, bias, variables, labels)
+        for v in variables:
+            out[offsets[v] + labels[v]] = min(out[offsets[v] + labels[v]], cost)
+        if not _next(variables, states, labels):
+            return
+
+
+@kernel
+def enumerate_draws(c, factors, states, offsets, energies, biases, variables, labels, picks, drawn):
+    """drawn[rows[k]] = the first labelling at which Σ exp(beta · (reference − cost)) exceeds thresholds[k], ascending.
+
+    biases = (bias, beta); picks = (thresholds, rows, [reference]). Rows whose threshold is never exceeded stay.
+    """
+    bias, beta = biases
+    thresholds, rows, reference = picks
+    for v in variables:
+        labels[v] = 0
+    total = 0.0
+    k = 0
+    while k < rows.size:
+        cost = _cost(c, factors, states, offsets, energies, bias, variables, labels)
+        total += math.exp(beta * (reference[0] - cost))
+        while k < rows.size and thresholds[k] < total:
+            for v in variables:
+                drawn[rows[k], v] = labels[v]
+            k += 1
+        if not _next(variables, states, labels):
+            return

@@ -124,7 +124,7 @@ def add_table(e, schedule, n, m, table, weight, gradient):
 
 
 @inner
-def _add_children(e, schedule, n, m, alpha, table):
+def add_children(e, schedule, n, m, alpha, table):
     """table += Σ α of the children."""
     child = schedule.edge[e, CHILD]
     children = children_of(e, schedule)
@@ -187,7 +187,7 @@ def sum_forests(components, schedule, energies, bias, beta, work, marginals, gra
         start_free(c, schedule, energies, bias, beta, alpha)
         for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
             n, m = read_table(e, schedule, energies, beta, table)
-            _add_children(e, schedule, n, m, alpha, table)
+            add_children(e, schedule, n, m, alpha, table)
             parent = position[schedule.edge[e, PARENT], SLOT]
             for j in range(n):
                 alpha[parent + j] += soft_minimum(table, j * m, m)
@@ -201,7 +201,7 @@ def sum_forests(components, schedule, energies, bias, beta, work, marginals, gra
             probability[slot + k] = math.exp(total - alpha[slot + k])
         for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
             n, m = read_table(e, schedule, energies, beta, table)
-            _add_children(e, schedule, n, m, alpha, table)
+            add_children(e, schedule, n, m, alpha, table)
             _share_children(e, schedule, n, m, table, probability)
             if gradient.size > 0:
                 add_table(e, schedule, n, m, table, weight, gradient)

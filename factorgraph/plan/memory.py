@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..plan import Plan
+from .plan import Plan
 
 
 def check_memory(plan: Plan, itemsize: int, memory_limit: str | int) -> None:

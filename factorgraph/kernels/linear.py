@@ -14,7 +14,8 @@ import numpy as np
 from numba.extending import intrinsic
 
 from .jit import JIT_DISABLED, kernel
-from .simd import get, lanes, vadd, vhsum, vlane, vload, vsplat, vstore
+from .simd import get, lanes, vadd, vlane, vload, vsplat, vstore
+from .simd_sum import vhsum
 
 #: What `check_rows` finds.
 FINE, BAD_INDPTR, BAD_INDEX, NOT_FINITE = range(4)

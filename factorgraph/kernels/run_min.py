@@ -27,7 +27,8 @@ from .schedule import (
     STATES,
     VAR,
 )
-from .simd import get, lanes, vadd, vfma, vload, vmin, vsplat, vstore
+from .simd import get, lanes, vadd, vload, vmin, vsplat, vstore
+from .simd_sum import vfma
 
 
 @inlined

@@ -76,7 +76,7 @@ def _lanes(dtype: Any) -> int:
     return 16 if dtype == types.float32 else 8
 
 
-def _suffix(vector: Any) -> str:
+def suffix(vector: Any) -> str:
     return f"v{vector.count}" + ("f32" if isinstance(vector.element, ir.FloatType) else "f64")
 
 
@@ -134,36 +134,12 @@ def _vmin(typing: Any, x: Any, y: Any) -> Any:
 
 
 @intrinsic
-def _vfma(typing: Any, x: Any, y: Any, z: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = arguments[0].type
-        kinds = ir.FunctionType(kind, [kind] * 3)
-        return builder.call(
-            cgutils.get_or_insert_function(builder.module, kinds, "llvm.fma." + _suffix(kind)), arguments
-        )
-
-    return x(x, y, z), codegen
-
-
-@intrinsic
 def _vhmin(typing: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = arguments[0].type
-        name = "llvm.vector.reduce.fmin." + _suffix(kind)
+        name = "llvm.vector.reduce.fmin." + suffix(kind)
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind.element, [kind]), name)
         return builder.call(function, arguments, fastmath=("nnan", "nsz"))
-
-    return x.lane(x), codegen
-
-
-@intrinsic
-def _vhsum(typing: Any, x: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = arguments[0].type
-        name = "llvm.vector.reduce.fadd." + _suffix(kind)
-        kinds = ir.FunctionType(kind.element, [kind.element, kind])
-        function = cgutils.get_or_insert_function(builder.module, kinds, name)
-        return builder.call(function, [ir.Constant(kind.element, 0.0), *arguments], fastmath=("reassoc",))
 
     return x.lane(x), codegen
 
@@ -235,17 +211,9 @@ if JIT_DISABLED:
         """Lane-wise minimum; no lane is NaN."""
         return np.where(x < y, x, y)
 
-    def vfma(x: Any, y: Any, z: Any) -> Any:
-        """x · y + z, lane by lane (rounded twice here, once when compiled: the same where x is 1)."""
-        return x * y + z
-
     def vhmin(x: Any) -> Any:
         """Minimum over the lanes."""
         return x.min()
-
-    def vhsum(x: Any) -> Any:
-        """Sum over the lanes, added in pairs."""
-        return x.sum()
 
     def vlane(x: Any, index: int) -> Any:
         """One lane."""
@@ -269,5 +237,5 @@ if JIT_DISABLED:
 
 else:
     vload, vstore, vsplat, vadd, vmin = _vload, _vstore, _vsplat, _vadd, _vmin
-    vfma, vhmin, vequal, trailing_zeros = _vfma, _vhmin, _vequal, _trailing_zeros
-    vhsum, vlane, lanes, get = _vhsum, _vlane, _lanes_of, _get
+    vhmin, vequal, trailing_zeros = _vhmin, _vequal, _trailing_zeros
+    vlane, lanes, get = _vlane, _lanes_of, _get

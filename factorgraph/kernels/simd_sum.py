@@ -1,0 +1,131 @@
+"""Arithmetic of probabilities on the vectors of simd.py: products, sums, exponentials.
+
+With the JIT off every function has a plain numpy twin of the same name.
+"""
+
+from __future__ import annotations
+
+from math import factorial
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .jit import JIT_DISABLED
+from .simd import suffix
+
+#: `vexp` is 0 below these, by the bytes of a lane: what lies there has no full precision.
+EXP_LOWEST = {4: -87.0, 8: -708.0}
+
+
+@intrinsic
+def _vfma(typing: Any, x: Any, y: Any, z: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        kinds = ir.FunctionType(kind, [kind] * 3)
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, kinds, "llvm.fma." + suffix(kind)), arguments
+        )
+
+    return x(x, y, z), codegen
+
+
+@intrinsic
+def _vmul(typing: Any, x: Any, y: Any) -> Any:
+    return x(x, y), lambda context, builder, signature, arguments: builder.fmul(*arguments)
+
+
+@intrinsic
+def _vdiv(typing: Any, x: Any, y: Any) -> Any:
+    return x(x, y), lambda context, builder, signature, arguments: builder.fdiv(*arguments)
+
+
+@intrinsic
+def _vless(typing: Any, x: Any, y: Any, then: Any, otherwise: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", *arguments[:2]), *arguments[2:])
+
+    return x(x, x, x, x), codegen
+
+
+@intrinsic
+def _vexp(typing: Any, x: Any) -> Any:
+    """2^n · exp(r) with n = round(x / log 2) and |r| ≤ log 2 / 2, exp(r) by its Taylor series; n is read off the
+    mantissa of a sum with a large number, so that no conversion to integers is needed."""
+    single = x.lane == types.float32
+    bits, mantissa, terms = (32, 23, 7) if single else (64, 52, 13)
+    high, low = (0.693359375, -2.12194440e-4) if single else (6.93147180369123816490e-01, 1.90821492927058770002e-10)
+    magic, lowest = 1.5 * 2.0**mantissa, EXP_LOWEST[bits // 8]
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        whole = ir.VectorType(ir.IntType(bits), kind.count)
+        kinds = ir.FunctionType(kind, [kind] * 3)
+        fma = cgutils.get_or_insert_function(builder.module, kinds, "llvm.fma." + suffix(kind))
+
+        def number(value: float) -> Any:
+            return ir.Constant(kind, [value] * kind.count)
+
+        def integer(value: int) -> Any:
+            return ir.Constant(whole, [value] * kind.count)
+
+        fits = builder.fcmp_ordered(">=", arguments[0], number(lowest))
+        x = builder.select(fits, arguments[0], number(0.0))
+        shifted = builder.call(fma, [x, number(1 / np.log(2.0)), number(magic)])
+        n = builder.fsub(shifted, number(magic))
+        r = builder.call(fma, [n, number(-high), x])
+        r = builder.call(fma, [n, number(-low), r])
+        y = number(1.0 / factorial(terms))
+        for k in range(terms - 1, -1, -1):
+            y = builder.call(fma, [y, r, number(1.0 / factorial(k))])
+        scale = builder.shl(builder.bitcast(shifted, whole), integer(mantissa))
+        y = builder.bitcast(builder.add(builder.bitcast(y, whole), scale), kind)
+        return builder.select(fits, y, number(0.0))
+
+    return x(x), codegen
+
+
+@intrinsic
+def _vhsum(typing: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        name = "llvm.vector.reduce.fadd." + suffix(kind)
+        kinds = ir.FunctionType(kind.element, [kind.element, kind])
+        function = cgutils.get_or_insert_function(builder.module, kinds, name)
+        return builder.call(function, [ir.Constant(kind.element, 0.0), *arguments], fastmath=("reassoc",))
+
+    return x.lane(x), codegen
+
+
+if JIT_DISABLED:
+
+    def vfma(x: Any, y: Any, z: Any) -> Any:
+        """x · y + z, lane by lane (rounded twice here, once when compiled: the same where x is 1)."""
+        return x * y + z
+
+    def vmul(x: Any, y: Any) -> Any:
+        """Lane-wise product."""
+        return x * y
+
+    def vdiv(x: Any, y: Any) -> Any:
+        """Lane-wise quotient; inf or NaN where y is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return x / y
+
+    def vless(x: Any, y: Any, then: Any, otherwise: Any) -> Any:
+        """`then` where x < y, else `otherwise`, lane by lane."""
+        return np.where(x < y, then, otherwise)
+
+    def vexp(x: Any) -> Any:
+        """exp(x) for x ≤ 88 (float32) or 708, to 2 units in the last place; 0 below EXP_LOWEST."""
+        return np.where(x >= EXP_LOWEST[x.itemsize], np.exp(np.minimum(x, 88)), 0).astype(x.dtype)
+
+    def vhsum(x: Any) -> Any:
+        """Sum over the lanes, added in pairs."""
+        return x.sum()
+
+else:
+    vfma, vmul, vdiv, vless, vexp, vhsum = _vfma, _vmul, _vdiv, _vless, _vexp, _vhsum

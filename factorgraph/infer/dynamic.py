@@ -12,18 +12,18 @@ from ..errors import FactorGraphError
 from ..kernels.draw import draw_forests, weigh_forests
 from ..kernels.draw_lattice import draw_lattices, weigh_lattices
 from ..kernels.forest_min import minimise_forests, padding_mask
-from ..kernels.forest_sum import sum_forests
 from ..kernels.lattice import minimise_lattices, sum_lattices
-from ..kernels.messages import copy_general, copy_shared
 from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
 from ..kernels.run_min import minimise_runs
 from ..kernels.schedule import RUN_STEP
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
+from .forward_backward import integrate_forests
 from .solution import Status
 from .solver import Answer, Sampler, Solver, check_distribution
 from .spread import spread
+from .tables import copied_tables
 
 #: Minima of float32 energies beyond this are computed again in float64.
 NEAR_OVERFLOW = 1e37
@@ -91,20 +91,17 @@ class DynamicProgramming(Solver):
     ) -> np.ndarray:
         """See Solver.integrate; exact."""
         plan, energies, bias, _ = asked
+        forest, lattice = _split(asked)
         into = np.zeros(0) if marginals is None else marginals
         slope = np.zeros(0, energies.dtype) if gradient is None else gradient
 
-        def sums(run: Callable[..., None], beliefs: int) -> Task:
-            def task(part: np.ndarray, out: np.ndarray) -> None:
-                work, beta = _work(plan, beliefs), 1.0 / temperature
-                run(part, plan.schedule, energies, bias, beta, work, into, slope, float(weight), out)
+        def sum_arcs(part: np.ndarray, out: np.ndarray) -> None:
+            work, beta = _work(plan, 3), 1.0 / temperature
+            sum_lattices(part, plan.schedule, energies, bias, beta, work, into, slope, float(weight), out)
 
-            return task
-
-        forest, lattice = _split(asked)
-        tasks = ((forest, sums(sum_forests, 2)), (lattice, sums(sum_lattices, 3)))
-        # tables shared by several components receive gradients from all of them, in one fixed order
-        return temperature * self._each(asked, tasks, alone=gradient is not None)
+        free = temperature * self._each(asked, ((lattice, sum_arcs),), alone=gradient is not None)
+        free[forest] = integrate_forests(asked.part(forest), temperature, into, slope, float(weight), self.threads)
+        return free
 
     def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:
         """See Solver.min_marginals; exact."""
@@ -174,18 +171,3 @@ def _work(plan: Plan, beliefs: int) -> tuple[np.ndarray, ...]:
     """Work space of a float64 sweep: so many beliefs, and a table."""
     size = max(plan.extent.belief, plan.extent.nodes)
     return (*(np.empty(size) for _ in range(beliefs)), np.empty(plan.extent.table))
-
-
-def copied_tables(plan: Plan, energies: np.ndarray, components: np.ndarray) -> np.ndarray:
-    """Blocked copies, both ways round, of the tables that many edges read; dense tables of general edges."""
-    copies = buffer(plan.extent.copied, energies.dtype)
-    for index, start in plan.extent.copies:
-        block = plan.blocks[index]
-        rows, columns = block.states
-        as_is, turned = rows * (-(-columns // 16) * 16), columns * (-(-rows // 16) * 16)
-        for t in range(block.tables):
-            at = start + t * (as_is + turned)
-            copy_shared(energies[block.start + t * block.size :], rows, columns, at, at + as_is, copies)
-    if plan.extent.general:
-        copy_general(components, plan.schedule, energies, copies)
-    return copies

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
+
+Result = TypeVar("Result")
 
 #: Configurations that make a second thread worth its start: about a millisecond.
 THREAD_WORK = 1e7
@@ -32,24 +35,31 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def spread(chosen: np.ndarray, work: np.ndarray, task: Callable[[np.ndarray], None], threads: int | None) -> None:
-    """Call `task` with slices of `chosen`, each of about the same work; work[i] (configurations) is that of chosen[i].
+def spread(
+    chosen: np.ndarray,
+    work: np.ndarray,
+    task: Callable[[np.ndarray], Result],
+    threads: int | None,
+    size: float | None = None,
+) -> list[Result]:
+    """Results of `task` for slices of `chosen`, in order; work[i] (configurations) is that of chosen[i].
 
+    size: the work of a slice, for sums over slices that shall not depend on the number of threads.
     An exception, ctrl-C among them, stops what has not begun and is raised when the running slices have ended.
     """
     if not chosen.size:
-        return
+        return []
     ends = np.cumsum(work)
     count = thread_count(threads, ends[-1])
-    slices = max(int(ends[-1] / SLICE) + 1, CHUNKS * count if count > 1 else 1)
+    slices = int(ends[-1] / (size or SLICE)) + 1
+    if size is None and count > 1:
+        slices = max(slices, CHUNKS * count)
     cuts = np.searchsorted(ends, ends[-1] / slices * np.arange(1, slices))
     parts = [part for part in np.split(chosen, cuts) if part.size]
     if count == 1 or len(parts) == 1:
-        for part in parts:
-            task(part)
-        return
+        return [task(part) for part in parts]
     pool = ThreadPoolExecutor(count)
     try:
-        list(pool.map(task, parts))
+        return list(pool.map(task, parts))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -25,7 +25,7 @@ from .jit import inner, kernel
 from .linear import score_rows
 from .messages import blocked, copy_general
 from .run_min import minimise_run
-from .schedule import FIRST, RUN_STEP, RUN_TURN, STATE, STATES, VAR
+from .schedule import FIRST, HEAD, RUN_STEP, RUN_TURN, STATE, STATES, VAR
 from .simd import get, lanes
 from .structure import OFFSET
 
@@ -234,8 +234,9 @@ def _copy_tied(key, value, block, values):
             width = lanes(copies)
             columns = block[b, COLUMNS]
             rows = block[b, WIDTH] // columns
-            turned = block[b, COPY] + rows * ((columns + 15) // 16 * 16)
-            copies[block[b, COPY] + blocked(x // columns, x % columns, rows, width)] = value
+            as_is = block[b, COPY] + HEAD
+            turned = as_is + rows * ((columns + 15) // 16 * 16) + HEAD
+            copies[as_is + blocked(x // columns, x % columns, rows, width)] = value
             copies[turned + blocked(x % columns, x // columns, columns, width)] = value
 
 

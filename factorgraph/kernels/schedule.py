@@ -26,9 +26,11 @@ VAR, STATES, SLOT, STATE, UNARY = range(5)
 START, END = range(2)
 
 #: Columns of Schedule.edge: two positions; how its message is computed (see messages.py); where its table starts in the
-#: energies; its padded copies with rows of child and of parent states (SHARED_*). For GENERAL edges TABLE points into
-#: `entries`, UP to a dense table among the copies.
-PARENT, CHILD, FORM, TABLE, UP, DOWN = range(6)
+#: energies; its blocked copies with rows of child and of parent states (SHARED_*); start of its message to the parent
+#: (local to the component, padded to 16). For GENERAL edges TABLE points into `entries`, UP to a dense table among the
+#: copies. What sweeps want to know of a copy is written in the HEAD entries before it.
+PARENT, CHILD, FORM, TABLE, UP, DOWN, SIDE = range(7)
+HEAD = 16
 
 
 #: Columns of Schedule.run: the root's unary table and the step from each position's to the next (0: no run), copies of
@@ -37,7 +39,7 @@ RUN_UNARY, RUN_STEP, RUN_UP, RUN_DOWN, RUN_TURN = range(5)
 
 
 class Schedule(NamedTuple):
-    """int64 arrays: component (C + 1, 3), position (P + 1, 5), edge (E, 6), unary (starts of unary tables in the
+    """int64 arrays: component (C + 1, 3), position (P + 1, 5), edge (E, 7), unary (starts of unary tables in the
     energies), entries, arc (P + 1, 2), run (C, 5).
 
     A GENERAL edge has at entries[TABLE − 2] the number of its children (positions CHILD, CHILD + 1, …), at

@@ -17,7 +17,7 @@ import numpy as np
 from ..factors import Linear
 from ..factors.features import Constant, Sparse
 from ..infer import Auto, DynamicProgramming
-from ..infer.dynamic import copied_tables
+from ..infer.tables import copied_tables
 from ..kernels.forest_min import padding_mask
 from ..kernels.messages import GENERAL
 from ..kernels.online import COPY, DATA, INDEX, POINTER, START, Task, Values, Work, learn_online

@@ -179,6 +179,12 @@ class Plan:
         return self._scheduled[1]
 
     @cached_property
+    def tied(self) -> bool:
+        """Whether a table without copies may be read by several components."""
+        copied = {index for index, _ in self.extent.copies}
+        return any(b.table is not None and b.states and i not in copied for i, b in enumerate(self.blocks))
+
+    @cached_property
     def run_rank(self) -> np.ndarray:
         """int64 (C,): an order of the components in which runs of one table are neighbours, the longest first."""
         run, length = self.schedule.run, np.diff(self.schedule.component[:, FIRST])

@@ -14,8 +14,10 @@ from ..kernels.schedule import (
     END,
     FIRST,
     FORM,
+    HEAD,
     NODES,
     PARENT,
+    SIDE,
     SLOT,
     START,
     STATE,
@@ -44,6 +46,7 @@ class Extent(NamedTuple):
     """Sizes of the work space of a sweep."""
 
     belief: int  # padded belief entries of the widest component
+    message: int  # padded entries of its messages to parents, likewise
     table: int  # configurations of the largest scope
     arity: int
     nodes: int  # of the largest lattice
@@ -71,7 +74,7 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
     schedule = Schedule(
         component,
         np.zeros((positions + 1, 5), np.int64),
-        np.zeros((edges, 6), np.int64),
+        np.zeros((edges, 7), np.int64),
         np.zeros(int(np.count_nonzero((arity == 1) & swept[owner])), np.int64),
         np.zeros(0, np.int64),
         np.zeros((positions + 1 if plan.lattices.nodes.size else 0, 2), np.int64),
@@ -91,12 +94,13 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
     belief = _place_beliefs(plan, schedule)
     _place_unaries(plan, schedule, place, np.flatnonzero(arity == 1))
     schedule, copies, copied, general = _shape_edges(plan, schedule, place, edge)
+    message = _place_messages(schedule)
     _find_runs(plan, schedule)
     for array in schedule:
         array.flags.writeable = False
     table = max((int(np.prod(b.states)) for b in plan.blocks), default=1)
     nodes = int(plan.lattices.nodes.max(initial=1))
-    return schedule, Extent(belief, table, int(arity.max(initial=1)), nodes, copies, copied, general)
+    return schedule, Extent(belief, message, table, int(arity.max(initial=1)), nodes, copies, copied, general)
 
 
 def _roots(plan: Plan) -> np.ndarray:
@@ -127,6 +131,15 @@ def _place_beliefs(plan: Plan, schedule: Schedule) -> int:
     ends = np.zeros(len(position) + 1, np.int64)
     np.cumsum((position[:, STATES] + 15) // 16 * 16, out=ends[1:])
     position[:, SLOT] = ends[:-1] - np.repeat(ends[first[:-1]], np.diff(first))
+    return int(np.diff(ends[first]).max(initial=0))
+
+
+def _place_messages(schedule: Schedule) -> int:
+    """SIDE of all edges; returns the widest component's message entries."""
+    edge, first = schedule.edge, schedule.component[:, EDGE]
+    ends = np.zeros(len(edge) + 1, np.int64)
+    np.cumsum((schedule.position[edge[:, PARENT], STATES] + 15) // 16 * 16, out=ends[1:])
+    edge[:, SIDE] = ends[:-1] - np.repeat(ends[first[:-1]], np.diff(first))
     return int(np.diff(ends[first]).max(initial=0))
 
 
@@ -172,13 +185,14 @@ def _shape_edges(
         across, down = -(-columns // 16) * 16, -(-rows // 16) * 16
         inside = (edges[:, TABLE] >= block.start) & (edges[:, TABLE] < block.start + block.tables * block.size)
         inside &= form <= messages.COLUMNS
-        as_is = copied + (edges[inside, TABLE] - block.start) // block.size * (rows * across + columns * down)
-        turned = as_is + rows * across
+        room = rows * across + columns * down + 2 * HEAD
+        as_is = copied + HEAD + (edges[inside, TABLE] - block.start) // block.size * room
+        turned = as_is + rows * across + HEAD
         edges[inside, UP] = np.where(parent_first[inside], turned, as_is)
         edges[inside, DOWN] = np.where(parent_first[inside], as_is, turned)
         form[inside] += messages.SHARED_ROWS
         copies.append((index, copied))
-        copied += block.tables * (rows * across + columns * down)
+        copied += block.tables * room
     edges[:, FORM] = form
     general = np.flatnonzero(form == messages.GENERAL)
     if general.size:
@@ -186,8 +200,8 @@ def _shape_edges(
         for k in range(int(children[general].max())):
             more = children[general] > k
             sizes[more] *= schedule.position[edges[general[more], CHILD] + k, STATES]
-        edges[general, UP] = copied + np.cumsum(sizes) - sizes
-        copied += int(sizes.sum())
+        edges[general, UP] = copied + np.cumsum(sizes + HEAD) - sizes
+        copied += int((sizes + HEAD).sum())
         ends = np.cumsum(sizes * folds[general] + 2)
         entries = np.empty(int(ends[-1]), np.int64)
         edges[general, TABLE] = ends - sizes * folds[general]

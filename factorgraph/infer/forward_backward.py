@@ -1,0 +1,85 @@
+"""Sums over forests: in probabilities where that is safe, in logarithms elsewhere."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels.forest_min import padding_mask
+from ..kernels.forest_scaled import scaled_forests
+from ..kernels.forest_sum import sum_forests
+from ..kernels.probability import add_counts
+from ..kernels.simd import buffer
+from ..plan import Asked
+from .spread import spread
+from .tables import shared_tables, weighed_tables
+
+#: Configurations of a slice where gradients of shared tables are summed: the same for any number of threads.
+SLICE = 4e6
+#: Inverse temperatures beyond this leave no room for probabilities.
+STEEP = 1e6
+
+
+def integrate_forests(
+    asked: Asked, temperature: float, marginals: np.ndarray, gradient: np.ndarray, weight: float, threads: int | None
+) -> np.ndarray:
+    """As Solver.integrate; marginals and gradient are empty where they are not asked for."""
+    beta = 1.0 / temperature
+    free = np.full(asked.components.size, np.nan)
+    if 1 / STEEP < beta < STEEP:
+        free = temperature * _scaled(asked, beta, marginals, gradient, weight, threads)
+        doubtful = np.flatnonzero(np.isnan(free))
+        if doubtful.size and asked.energies.dtype == np.float32:
+            wide = asked.part(doubtful).wide()
+            free[doubtful] = temperature * _scaled(wide, beta, marginals, gradient, weight, threads)
+    doubtful = np.flatnonzero(np.isnan(free))
+    if doubtful.size:
+        free[doubtful] = temperature * _logarithmic(asked.part(doubtful), beta, marginals, gradient, weight, threads)
+    return free
+
+
+def _scaled(
+    asked: Asked, beta: float, marginals: np.ndarray, gradient: np.ndarray, weight: float, threads: int | None
+) -> np.ndarray:
+    """Free energies · β, NaN where probabilities are not safe."""
+    plan, energies, bias, components = asked
+    extent, dtype = plan.extent, energies.dtype
+    mask = padding_mask(dtype)
+    weights = weighed_tables(plan, energies, beta, mask)
+    free = np.empty(components.size)
+
+    def task(chosen: np.ndarray) -> np.ndarray:
+        counts = buffer(extent.copied if gradient.size else 0, dtype)
+        sizes = extent.belief, extent.belief, extent.message, extent.table
+        work = (*(buffer(size, dtype) for size in sizes), np.empty(extent.belief // 16))
+        into = (marginals, counts, gradient, weight)
+        out = np.empty(chosen.size)
+        scaled_forests(components[chosen], plan.schedule, energies, weights, bias, beta, mask, work, into, out)
+        free[chosen] = out
+        return counts
+
+    alone = 1 if gradient.size and plan.tied else threads
+    size = SLICE if gradient.size else None
+    found = spread(np.arange(components.size), plan.work[components], task, alone, size)
+    if gradient.size and extent.copies and found:
+        counts = sum(found[1:], found[0])
+        for at, rows, columns, as_is, turned in shared_tables(plan):
+            add_counts(rows, columns, weights, counts, as_is, turned, weight, gradient[at:])
+    return free
+
+
+def _logarithmic(
+    asked: Asked, beta: float, marginals: np.ndarray, gradient: np.ndarray, weight: float, threads: int | None
+) -> np.ndarray:
+    """Free energies · β, whatever the energies are."""
+    plan, energies, bias, components = asked
+    free = np.empty(components.size)
+
+    def task(chosen: np.ndarray) -> None:
+        work = np.empty(plan.extent.belief), np.empty(plan.extent.belief), np.empty(plan.extent.table)
+        out = np.empty(chosen.size)
+        sum_forests(components[chosen], plan.schedule, energies, bias, beta, work, marginals, gradient, weight, out)
+        free[chosen] = out
+
+    # tables shared by several components receive gradients from all of them, in one fixed order
+    spread(np.arange(components.size), plan.work[components], task, 1 if gradient.size else threads)
+    return free

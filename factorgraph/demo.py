@@ -141,7 +141,7 @@ def _draw(
 ) -> str | None:
     """Draw the first lines and a few misread ones; the path, or None where that is not possible."""
     if find_spec("matplotlib") is None:
-        say('No picture: matplotlib is not installed (pip install matplotlib).')
+        say("No picture: matplotlib is not installed (pip install matplotlib).")
         return None
     later = range(FIRST, len(lines))
     misread = [i for i in later if list(readings[i]) != lines[i].digits.tolist()][:MISREAD]

@@ -130,8 +130,7 @@ def _canvas(height: int) -> tuple[Figure, Axes]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise FactorGraphError(
-            f"draw_lines: expected matplotlib to be installed; got {error}. "
-            'Install it by: pip install matplotlib'
+            f"draw_lines: expected matplotlib to be installed; got {error}. Install it by: pip install matplotlib"
         ) from error
     figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
     axes = figure.add_axes((0, 0, 1, 1))

@@ -1,6 +1,6 @@
 """Energies that come from outside at the time of the question: from a network, a sensor, another program.
 
-    tables = inputs[name];   ∂/∂inputs[name] of Σ_t ⟨gradient[t], tables[t]⟩ = gradient
+tables = inputs[name];   ∂/∂inputs[name] of Σ_t ⟨gradient[t], tables[t]⟩ = gradient
 """
 
 from __future__ import annotations

@@ -89,9 +89,7 @@ def make_blocks(declared: Sequence[Part]) -> tuple[tuple[Block, ...], list[Facto
         scopes = parts[0].scopes if len(parts) == 1 else np.concatenate([p.scopes for p in parts])
         tables = sum(p.layout.tables for p in stored)
         scopes = np.ascontiguousarray(scopes, np.int32)
-        block = Block(
-            parts[0].states, first.shape, first.kind, scopes, table, tables, start, parts[0].lattice
-        )
+        block = Block(parts[0].states, first.shape, first.kind, scopes, table, tables, start, parts[0].lattice)
         start += tables * block.size
         for name, shape in factor.parameters(block.states).items():
             if owners.setdefault(name, shape) != shape:

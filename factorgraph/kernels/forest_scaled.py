@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from .jit import inner, kernel
+from .jit import inlined, inner, kernel
 from .messages import COLUMNS, POTTS, ROWS, SHARED_COLUMNS, SHARED_ROWS
 from .probability import (
     LEAST,
@@ -41,7 +41,7 @@ from .simd_sum import vdiv, vless, vmul
 SMALL = 1e-10
 
 
-@inner
+@inlined
 def _start(p, position, unary, energies, bias, beta, mask, alpha):
     """alpha = exp(−β (own − least)) of a position's bias and unary tables; returns the least and a lower bound."""
     width = lanes(alpha)
@@ -83,7 +83,7 @@ def _own_table(e, schedule, energies, beta, mask, table):
     return least, low, whole
 
 
-@inner
+@inlined
 def _up(c, schedule, energies, weights, bias, beta, mask, work):
     """Fill alpha and the messages of component c; returns its free energy · β, NaN where that is not safe."""
     alpha, _, message, table, low = work
@@ -181,7 +181,7 @@ def _add_pairs(e, schedule, alpha, ratio, table, weight, gradient):
                 gradient[at] += share * table[i * n + j] * ratio[j]
 
 
-@inner
+@inlined
 def _down(c, schedule, energies, weights, bias, beta, mask, work, counts, gradient, weight):
     """Probabilities of the states of component c, after `_up`; adds Σ a[q](i) r(j) to the copies' counts."""
     alpha, probability, message, table, _ = work

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from .jit import inlined, inner, kernel
+from .jit import inlined, kernel
 from .messages import COLUMNS, ROWS, blocked
 from .schedule import HEAD
 from .simd import get, lanes, vadd, vhmin, vload, vmin, vsplat, vstore
@@ -31,7 +31,7 @@ def padding(mask, states, j, width):
     return vload(mask, 16 - min(states - j, width))
 
 
-@inner
+@inlined
 def exponentials(values, at, count, beta, mask, out, to):
     """out = exp(−β (values − least)), padded with 0; returns the least value and the least positive entry.
 
@@ -104,7 +104,7 @@ def _rows(vector, at, table, start, stride, rows):
     return vadd(vadd(x0, x1), vadd(x2, x3))
 
 
-@inner
+@inlined
 def multiply(vector, at, form, table, start, rows, columns, scale, out, to):
     """out = scale · vectorᵀ table, a table of rows × columns: blocked (SHARED_*), or as it lies; a table that lies the
     other way round (COLUMNS) is multiplied row by row."""
@@ -155,7 +155,7 @@ def least_positive(values, at, count, one):
     return np.float64(vhmin(x))
 
 
-@inner
+@inlined
 def count_pairs(alpha, of, m, ratio, side, n, counts, start):
     """counts(i, j) += alpha(i) ratio(j), blocked like the copy at `start`."""
     width = lanes(alpha)

@@ -148,13 +148,19 @@ def law_evidence(case: Case, evidence: dict, allowed: Any, strings: Any, free: A
         assert solution.energy >= free.energy
 
 
+def rounding(case: Case) -> dict[str, float]:
+    """Tolerance of sums, which are made in the energies' own dtype."""
+    single = case.graph.energies().dtype == np.float32
+    return {"rtol": 1e-5, "atol": 1e-5} if single else {"rtol": 1e-9, "atol": 1e-9}
+
+
 def law_marginals(case: Case, temperature: float, evidence: Any = None, allowed: Any = None, strings: Any = ()) -> None:
     """Log partition and marginals of forests and lattices."""
     free = oracle.free_energy(case.spec, allowed, strings, temperature)
     options = {} if evidence is None else {"evidence": evidence}
     result = fg.marginals(case.graph, temperature=temperature, **options)
     assert str(result.kind) == "exact"
-    np.testing.assert_allclose(result.log_partition, -free / temperature, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(result.log_partition, -free / temperature, **rounding(case))
     if free == INF:
         return
     joint = case.spec.joint() if allowed is None else oracle.restrict(case.spec.joint(), allowed)
@@ -164,12 +170,12 @@ def law_marginals(case: Case, temperature: float, evidence: Any = None, allowed:
         assert given.shape[:-1] == declared.numbers.shape
         for index, number in np.ndenumerate(declared.numbers):
             states = case.spec.states[number]
-            np.testing.assert_allclose(given[index][:states], expected[number], rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(given[index][:states], expected[number], **rounding(case))
             assert not given[index][states:].any()  # shorter alphabets end in zeros
     for name, lattice, string in itertools.zip_longest(case.lattices, case.spec.lattices, strings):
         if string is None:
             given = np.asarray(result.variables[name])
-            np.testing.assert_allclose(given, lattice.marginals(temperature), rtol=1e-9, atol=1e-9)
+            np.testing.assert_allclose(given, lattice.marginals(temperature), **rounding(case))
 
 
 def law_min_marginals(case: Case, evidence: Any = None, allowed: Any = None, strings: Any = ()) -> None:
@@ -226,7 +232,7 @@ def law_configurations(
         return
     result = fg.marginals(case.graph, factors=True, **options)
     plain = fg.marginals(case.graph, **options)
-    np.testing.assert_allclose(result.flat, plain.flat, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(result.flat, plain.flat, **rounding(case))
     joint = case.spec.joint() if allowed is None else oracle.restrict(case.spec.joint(), allowed)
     probabilities = oracle.gibbs(joint, temperature)
     plan = case.graph.compile()
@@ -251,7 +257,7 @@ def law_configurations(
                         expected[(table, *string[k : k + len(wanted)])] += weight
         if found.ndim == 1 and block.states:  # Potts: different labels
             expected = (expected * ~np.eye(block.states[0], dtype=bool)).sum((1, 2))
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(found, expected, **rounding(case))
 
 
 def _lattice_groups(plan: Any) -> list[Any]:
@@ -293,7 +299,7 @@ def law_free_energy(case: Case, labels: list[int], strings: list[Any]) -> None:
     evidence |= {name: list(string) for name, string in zip(case.lattices, strings, strict=True)}
     summed = fg.solve(case.graph, evidence=evidence, latent="sum")
     minimised = fg.solve(case.graph, evidence=evidence)
-    np.testing.assert_allclose(summed.energy, oracle.free_energy(case.spec, allowed, strings), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(summed.energy, oracle.free_energy(case.spec, allowed, strings), **rounding(case))
     assert minimised.energy == oracle.minimum(case.spec, allowed, strings)
     assert summed.energy <= minimised.energy
     if summed.energy < INF:
@@ -565,7 +571,7 @@ def test_a_large_tree_against_a_plain_recursion() -> None:
         assert solution.energy == least[0].min() == fg.energy(g, solution.labels)
         assert status(solution.status) == "OPTIMAL" and solution.bound == solution.energy
         total = -oracle.soft_minimum(free[0], 1.0)
-        assert fg.marginals(g).log_partition == pytest.approx(total, rel=1e-9)
+        assert fg.marginals(g).log_partition == pytest.approx(total, rel=1e-7)
 
 
 # The referee is right: its dense view against plain loops

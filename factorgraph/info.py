@@ -61,14 +61,14 @@ class Environment:
         versions, cpu, cache = self.versions, self.processor, self.cache
         cores = f"{self.cores} usable core{'s' * (self.cores > 1)}"
         whole = -(-cpu.kernel_bytes // cpu.register_bytes) if cpu.register_bytes else 0
-        registers = f"{whole} register{'s' * (whole > 1)} of {cpu.register_bytes} bytes" if whole else "registers of unknown width"
+        registers = f"{whole} register{'s' * (whole != 1)} of {cpu.register_bytes} bytes"
         rows = [
             ("factorgraph", f"{versions['factorgraph']} in {self.package}"),
             ("python", f"{versions['python']} on {self.system}"),
             ("packages", ", ".join(f"{name} {versions[name]}" for name in PACKAGES)),
             ("threads", f"{cores}; threads=None uses up to {self.cores}, as many as the work is worth"),
             ("processor", f"{cpu.name}: {', '.join(cpu.features) or 'no vector features'}"),
-            ("vectors", f"{cpu.kernel_bytes} bytes, here {registers}"),
+            ("vectors", f"{cpu.kernel_bytes} bytes, here {registers if whole else 'in registers of unknown width'}"),
             ("compiler", "on" if self.jit else "off: NUMBA_DISABLE_JIT is set, kernels run as slow Python"),
             ("kernels", f"{cache.folder or 'not kept'} ({cache.chosen})"),
         ]

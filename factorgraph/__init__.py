@@ -4,7 +4,10 @@ Declare variables and energy factors, solve for the labelling of lowest energy w
 and train the factors with losses of the energy-based family. Energies: lower is better, +inf forbids.
 """
 
-from . import losses, optim
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import optim
 from .errors import FactorGraphError, FormatError
 from .factors import MLP, External, Factor, Linear, Potts, Table
 from .graph import FactorGraph, Lattice, Variables
@@ -27,10 +30,17 @@ from .infer import (
     sample,
     solve,
 )
-from .learn import Model, Run, train
 from .plan import Acceptor, Answers, Plan, Question, Restriction, restrict
 
+if TYPE_CHECKING:
+    from . import learn as learn
+    from . import losses
+    from .learn import Model, Run, train
+
 __version__ = "0.1.0"
+
+#: What only learning needs is imported when it is first used: name -> the module that has it, or is it.
+_LATER = {"Model": "learn", "Run": "learn", "learn": "learn", "losses": "losses", "train": "learn"}
 
 __all__ = [
     "Acceptor",
@@ -73,3 +83,16 @@ __all__ = [
     "solve",
     "train",
 ]
+
+if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(f".{_LATER[name]}", __name__)
+        found = globals()[name] = module if name == _LATER[name] else getattr(module, name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

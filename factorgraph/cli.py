@@ -56,7 +56,28 @@ def _demo(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-COMMANDS = (_demo,)
+def _info(commands: Any) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="say what this installation runs on, and where its compiled kernels lie",
+        description="Versions, cores, the processor's vectors, whether kernels are compiled and where they are kept.",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+
+    def run(arguments: argparse.Namespace) -> int:
+        import json
+        from dataclasses import asdict
+
+        from .info import environment
+
+        found = environment()
+        print(json.dumps(asdict(found)) if arguments.json else "\n".join(found.lines()))
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+COMMANDS = (_demo, _info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

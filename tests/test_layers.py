@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 #: layer -> parts: the modules and packages directly under factorgraph/, as docs/architecture.md has them.
 LAYERS = {
-    8: {"cli", "__main__", "demo"},
+    8: {"cli", "__main__", "demo", "info"},
     7: {"labelers"},
     6: {"learn", "datasets", "plots"},
     5: {"losses"},

@@ -1,9 +1,11 @@
-"""`import factorgraph` is quick, because heavy packages are imported where they are used."""
+"""`import factorgraph` is quick, because heavy packages and learning are imported where they are used."""
 
 import subprocess
 import sys
 
 import pytest
+
+import factorgraph as fg
 
 SECONDS = """
 import time
@@ -23,6 +25,29 @@ def test_import_costs_at_most_half_a_second_of_cpu():
     assert ours <= max(0.5, 1.8 * theirs)
 
 
-@pytest.mark.parametrize("package", ["sklearn", "matplotlib", "networkx", "torch", "pandas"])
-def test_import_leaves_out(package):
-    assert python(f"import sys, factorgraph; print({package!r} in sys.modules)") == "False\n"
+LEFT_OUT = ["sklearn", "matplotlib", "networkx", "torch", "pandas", "tqdm", "scipy.sparse", "joblib", "threadpoolctl"]
+
+
+def test_import_leaves_out():
+    left_out = [*LEFT_OUT, *(f"factorgraph.{name}" for name in ("learn", "losses", "labelers", "datasets", "plots"))]
+    assert python(f"import sys, factorgraph; print(set({left_out}) & sys.modules.keys())") == "set()\n"
+
+
+@pytest.mark.jitoff
+def test_every_public_name_is_there():
+    for name in fg.__all__:
+        assert getattr(fg, name) is not None and name in dir(fg)
+
+
+@pytest.mark.parametrize("name", ["losses", "learn", "train", "Model", "Run"])
+def test_what_is_imported_later_comes_by_every_way(name):
+    program = f"import factorgraph as fg; a = fg.{name}; from factorgraph import {name} as b; print(a is b, a)"
+    said = python(program)
+    assert said.startswith("True <") and name in said
+    assert python(f"import factorgraph; print({name!r} in dir(factorgraph))") == "True\n"
+
+
+@pytest.mark.jitoff
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'factorgraph' has no attribute 'tarin'"):
+        _ = fg.tarin

@@ -13,7 +13,7 @@ import numba
 from llvmlite import binding
 
 from . import __version__
-from .infer.dynamic import thread_count
+from .infer.spread import thread_count
 from .kernels.jit import JIT_DISABLED
 from .kernels.simd import VECTOR_BYTES
 from .kernels.structure import place_factors

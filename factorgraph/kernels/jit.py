@@ -12,7 +12,9 @@ import numba
 
 from .cache import keep
 
-#: Only 'contract' is safe everywhere: nnan and ninf break the infinities that forbid states.
+#: Only 'contract' is safe everywhere: nnan and ninf break the infinities that forbid states. Nothing is allocated
+#: inside, so nothing is counted: atomic counters of the arrays that a function in a hot loop was given cost three times
+#: its work (numba's switch for that, `_nrt`, turns an allocation into a compile error).
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "fastmath": {"contract"}, "_nrt": False}
 
 JIT_DISABLED = bool(numba.config.DISABLE_JIT)

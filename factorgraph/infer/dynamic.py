@@ -46,11 +46,14 @@ class DynamicProgramming(Solver):
 
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """Exact labels by backtracing, never by per-variable minima."""
-        least = self.minima(asked, answer.labels)
+        least = self.minima(asked, answer.labels, answer.energy)
         answer.sign(asked.components, self.name, np.where(least == np.inf, Status.INFEASIBLE, Status.OPTIMAL))
 
-    def minima(self, asked: Asked, labels: np.ndarray) -> np.ndarray:
-        """Minimum (float64, as rounded by the energies' dtype) of each listed component; writes its labels."""
+    def minima(self, asked: Asked, labels: np.ndarray, energy: np.ndarray) -> np.ndarray:
+        """Minimum (float64, as rounded by the energies' dtype) of each listed component; writes its labels.
+
+        energy float64 (C,): receives the energy of a component's labels where the sweep sums it, see Answer.
+        """
         plan, energies, bias, components = asked
         forest, lattice = _split(asked)
         even = plan.schedule.run[components[forest], RUN_STEP] != 0
@@ -67,7 +70,7 @@ class DynamicProgramming(Solver):
             minimise_forests(part, plan.schedule, energies, copies, bias, mask, beliefs(1), labels, out)
 
         def sweep_runs(part: np.ndarray, out: np.ndarray) -> None:
-            minimise_runs(part, plan.schedule, energies, copies, bias, mask, beliefs(4), labels, out)
+            minimise_runs(part, plan.schedule, energies, copies, bias, mask, beliefs(4)[0], labels, energy, out)
 
         def sweep_lattices(part: np.ndarray, out: np.ndarray) -> None:
             size = max(plan.extent.belief, plan.extent.nodes)
@@ -78,7 +81,7 @@ class DynamicProgramming(Solver):
         if energies.dtype == np.float32:
             doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
-                least[doubtful] = self.minima(asked.part(doubtful).wide(), labels)
+                least[doubtful] = self.minima(asked.part(doubtful).wide(), labels, energy)
         return least
 
     def integrate(

@@ -27,10 +27,12 @@ Sampler = Callable[[np.ndarray, np.ndarray], None]
 class Answer:
     """What a solver writes, for the components asked: labels int32 (V,) shared by all, the rest (C,).
 
-    `method` int8 are indices into `methods`.
+    `energy` float64 of the labels, factors only, where a solver has summed it on its way (NaN elsewhere); `method`
+    int8 are indices into `methods`.
     """
 
     labels: np.ndarray
+    energy: np.ndarray
     bound: np.ndarray
     status: np.ndarray
     method: np.ndarray
@@ -42,6 +44,7 @@ class Answer:
         count = plan.n_components
         return Answer(
             np.full(plan.states.size, -1, np.int32),
+            np.full(count, np.nan),
             np.full(count, -np.inf),
             np.full(count, Status.APPROXIMATE, np.int8),
             np.zeros(count, np.int8),
@@ -146,11 +149,18 @@ def check_distribution(where: str, free: np.ndarray, components: np.ndarray) -> 
         )
 
 
-def evaluate(asked: Asked, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(energy, minimum) float64 per listed component: of the factors alone, and with the bias."""
+def evaluate(asked: Asked, labels: np.ndarray, known: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(energy, minimum) float64 per listed component: of the factors alone, and with the bias.
+
+    known: energies (C,) that need not be summed again, NaN elsewhere.
+    """
     plan, energies, bias, components = asked
-    energy = np.zeros(components.size)
-    component_energies(components, plan.factors, plan.states, energies, labels, energy)
+    energy = np.full(components.size, np.nan) if known is None else known[components]
+    rest = np.flatnonzero(np.isnan(energy))
+    if rest.size:
+        summed = np.zeros(rest.size)
+        component_energies(components[rest], plan.factors, plan.states, energies, labels, summed)
+        energy[rest] = summed
     minimum = energy.copy()
     if bias.size:
         component_biases(components, *plan.members, plan.offsets, bias, labels, minimum)
@@ -162,7 +172,7 @@ def pack(
 ) -> Solution:
     """A Solution from a raw answer: float64 energies, forbidden labellings withdrawn, statuses by bound."""
     components = asked.components
-    energy, minimum = evaluate(asked, answer.labels)
+    energy, minimum = evaluate(asked, answer.labels, answer.energy)
     status, bound = answer.status, answer.bound
     exact = status[components] == Status.OPTIMAL
     bound[components] = np.where(exact, minimum, bound[components])

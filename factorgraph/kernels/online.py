@@ -118,7 +118,7 @@ def _decode(components, task, schedule, values, bias, work, labels):
         return False
     _, _, energies, copies = values
     if schedule.run[c, RUN_STEP] != 0:
-        least = minimise_run(c, schedule, energies, copies, bias, work.mask, work.belief, labels)
+        least, _ = minimise_run(c, schedule, energies, copies, bias, work.mask, work.belief, labels)
     else:
         if schedule.entries.size > 0:
             copy_general(components, schedule, energies, copies)

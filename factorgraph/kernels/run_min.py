@@ -140,31 +140,35 @@ def _root(about, shape, belief, base, labels):
 
 
 @inlined
-def _lower(about, shape, i, at, copies, belief, base, labels):
-    """Label of position i, from `at` of position i − 1."""
+def _lower(about, shape, i, at, energies, copies, belief, base, labels):
+    """Label of position i, from `at` of position i − 1, and what the two cost: the table's entry and the unary one."""
     width = lanes(belief)
     states, stride, _, down = shape
-    at = np.int64(argmin_row(belief, base + i * stride, copies, down + at * width, states * width, states))
+    row = down + at * width
+    at = np.int64(argmin_row(belief, base + i * stride, copies, row, states * width, states))
     labels[about[3][0] + i * about[3][1]] = at
-    return at
+    cost = np.float64(get(copies, row + at // width * (states * width) + at % width))
+    return at, cost + np.float64(get(energies, about[1][0] + i * about[1][1] + at))
 
 
 @inner
 def minimise_run(c, schedule, energies, copies, bias, mask, belief, labels):
-    """Minimum of component c; writes its labels."""
+    """Minimum of component c and the energy of its labels, which are written."""
     about = _about(c, schedule)
     shape = _shape(c, schedule)
     for i in range(about[0] - 1, -1, -1):
         _raise(about, shape, i, energies, copies, bias, mask, belief, 0)
     at = _root(about, shape, belief, 0, labels)
     least = belief[at]
+    energy = np.float64(energies[about[1][0] + at])
     for i in range(1, about[0]):
-        at = _lower(about, shape, i, at, copies, belief, 0, labels)
-    return least
+        at, cost = _lower(about, shape, i, at, energies, copies, belief, 0, labels)
+        energy += cost
+    return least, energy
 
 
 @inner
-def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, minimum):
+def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, minimum, energy):
     """Minima of four runs of one table, the longest first."""
     shape = _shape(cs[0], schedule)
     four = (_about(cs[0], schedule), _about(cs[1], schedule), _about(cs[2], schedule), _about(cs[3], schedule))
@@ -189,19 +193,33 @@ def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, m
     minimum[1] = belief[room + a1]
     minimum[2] = belief[2 * room + a2]
     minimum[3] = belief[3 * room + a3]
+    e0 = np.float64(energies[four[0][1][0] + a0])
+    e1 = np.float64(energies[four[1][1][0] + a1])
+    e2 = np.float64(energies[four[2][1][0] + a2])
+    e3 = np.float64(energies[four[3][1][0] + a3])
     for i in range(1, longest):
-        a0 = _lower(four[0], shape, i, a0, copies, belief, 0, labels)
+        a0, cost = _lower(four[0], shape, i, a0, energies, copies, belief, 0, labels)
+        e0 += cost
         if i < four[1][0]:
-            a1 = _lower(four[1], shape, i, a1, copies, belief, room, labels)
+            a1, cost = _lower(four[1], shape, i, a1, energies, copies, belief, room, labels)
+            e1 += cost
         if i < four[2][0]:
-            a2 = _lower(four[2], shape, i, a2, copies, belief, 2 * room, labels)
+            a2, cost = _lower(four[2], shape, i, a2, energies, copies, belief, 2 * room, labels)
+            e2 += cost
         if i < shortest:
-            a3 = _lower(four[3], shape, i, a3, copies, belief, 3 * room, labels)
+            a3, cost = _lower(four[3], shape, i, a3, energies, copies, belief, 3 * room, labels)
+            e3 += cost
+    energy[cs[0]] = e0
+    energy[cs[1]] = e1
+    energy[cs[2]] = e2
+    energy[cs[3]] = e3
 
 
 @kernel
-def minimise_runs(components, schedule, energies, copies, bias, mask, work, labels, minimum):
-    """Labels (per variable) and minimum of every listed run, as `minimise_forests`; work[0] has room for four beliefs.
+def minimise_runs(components, schedule, energies, copies, bias, mask, belief, labels, energy, minimum):
+    """Labels (per variable) and minimum of every listed run, as `minimise_forests`; belief has room for four.
+
+    energy[c] is that of component c's labels, without the bias, summed in float64.
 
     Listed so that runs of one table follow each other, the longer ones first, four at a time go side by side.
     """
@@ -219,8 +237,8 @@ def minimise_runs(components, schedule, energies, copies, bias, mask, work, labe
                 four &= first[b + 1, FIRST] - first[b, FIRST] <= first[a + 1, FIRST] - first[a, FIRST]
         if four:
             cs = components[i : i + 4]
-            _minimise_four(cs, schedule, energies, copies, bias, mask, work[0], labels, minimum[i:])
+            _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, minimum[i:], energy)
             i += 4
         else:
-            minimum[i] = minimise_run(c, schedule, energies, copies, bias, mask, work[0], labels)
+            minimum[i], energy[c] = minimise_run(c, schedule, energies, copies, bias, mask, belief, labels)
             i += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inner, kernel
+from .jit import inlined, inner, kernel
 from .messages import (
     COLUMNS,
     POTTS,
@@ -39,10 +39,21 @@ from .schedule import (
     UP,
     VAR,
 )
-from .simd import lanes, vadd, vload, vstore
+from .simd import lanes, prefetch, vadd, vload, vstore
 
 
-@inner
+#: How many edges or positions ahead their tables are asked for: the order of sweeps is not that of the energies.
+AHEAD = 8
+
+
+@inlined
+def _fetch(energies, start, count):
+    """Ask for the cache lines of a table, the first few: what follows is found by the processor."""
+    for x in range(0, min(count, 8 * lanes(energies)), lanes(energies)):
+        prefetch(energies, start + x)
+
+
+@inlined
 def _start(p, position, unary, energies, bias, mask, belief):
     """belief = padding mask + bias + unary tables, in vectors."""
     width = lanes(belief)
@@ -64,9 +75,17 @@ def sweep_up(c, schedule, energies, copies, bias, mask, work):
     position = schedule.position
     edge = schedule.edge
     root = schedule.component[c, FIRST]
-    for p in range(root, schedule.component[c + 1, FIRST]):
+    last = schedule.component[c + 1, FIRST]
+    for p in range(root, last):
+        if p + AHEAD < last and position[p + AHEAD, UNARY] < schedule.unary.size:
+            _fetch(energies, schedule.unary[position[p + AHEAD, UNARY]], 1)
         _start(p, position, schedule.unary, energies, bias, mask, belief)
-    for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
+    low = schedule.component[c, EDGE]
+    for e in range(schedule.component[c + 1, EDGE] - 1, low - 1, -1):
+        if e - AHEAD >= low and (edge[e - AHEAD, FORM] == ROWS or edge[e - AHEAD, FORM] == COLUMNS):
+            _fetch(
+                energies, edge[e - AHEAD, TABLE], position[edge[e, PARENT], STATES] * position[edge[e, CHILD], STATES]
+            )
         p = edge[e, PARENT]
         q = edge[e, CHILD]
         form = edge[e, FORM]
@@ -100,7 +119,12 @@ def sweep_down(c, schedule, energies, copies, belief, labels):
             at = k
     least = belief[slot + at]
     labels[position[root, VAR]] = at
-    for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
+    last = schedule.component[c + 1, EDGE]
+    for e in range(schedule.component[c, EDGE], last):
+        if e + AHEAD < last and (edge[e + AHEAD, FORM] == ROWS or edge[e + AHEAD, FORM] == COLUMNS):
+            _fetch(
+                energies, edge[e + AHEAD, TABLE], position[edge[e, PARENT], STATES] * position[edge[e, CHILD], STATES]
+            )
         q = edge[e, CHILD]
         form = edge[e, FORM]
         of = position[q, SLOT]

@@ -19,14 +19,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inner, kernel
+from .jit import inlined, inner, kernel
 from .schedule import CHILD, EDGE, FORM, PARENT, SLOT, STATES, TABLE, UP
 from .simd import get, lanes, trailing_zeros, vadd, vequal, vhmin, vload, vmin, vsplat, vstore
 
 ROWS, COLUMNS, SHARED_ROWS, SHARED_COLUMNS, POTTS, GENERAL = range(6)
 
 
-@inner
+@inlined
 def up_rows(belief, child, parent, energies, table, stride, step, child_states, parent_states):
     """Rows of `table` are child states: four rows a pass, lanes over parent states.
 
@@ -114,7 +114,7 @@ def up_general(schedule, e, tables, belief, scratch):
         belief[schedule.position[parent, SLOT] + j] += scratch[j]
 
 
-@inner
+@inlined
 def argmin_row(belief, child, energies, row, step, states):
     """First argmin_i belief[child + i] + energies[row + i]; 0 where everything is +inf. Vectors of the row lie `step`
     apart; 64 states are compared before the only branch, which nothing could predict."""

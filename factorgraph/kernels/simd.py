@@ -181,6 +181,19 @@ def _get(typing: Any, array: Any, index: Any) -> Any:
     return array.dtype(array, types.intp), codegen
 
 
+@intrinsic
+def _prefetch(typing: Any, array: Any, index: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        where = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kinds = ir.FunctionType(ir.VoidType(), [where.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kinds, "llvm.prefetch.p0")
+        builder.call(function, [where, *(ir.Constant(number, value) for value in (0, 3, 1))])
+
+    return types.void(array, types.intp), codegen
+
+
 def _plain(array: Any) -> int:
     return VECTOR_BYTES // array.itemsize
 
@@ -231,6 +244,9 @@ if JIT_DISABLED:
         """Entries of a vector, a constant where this is compiled (64 // array.itemsize is a division each time)."""
         return _plain(array)
 
+    def prefetch(array: Any, index: int) -> None:
+        """Ask for the cache line of `array[index]`, which may lie outside."""
+
     def get(array: Any, index: int) -> Any:
         """`array[index]` without the wraparound check."""
         return array[index]
@@ -238,4 +254,4 @@ if JIT_DISABLED:
 else:
     vload, vstore, vsplat, vadd, vmin = _vload, _vstore, _vsplat, _vadd, _vmin
     vhmin, vequal, trailing_zeros = _vhmin, _vequal, _trailing_zeros
-    vlane, lanes, get = _vlane, _lanes_of, _get
+    vlane, lanes, get, prefetch = _vlane, _lanes_of, _get, _prefetch

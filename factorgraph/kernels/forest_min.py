@@ -41,7 +41,6 @@ from .schedule import (
 )
 from .simd import lanes, prefetch, vadd, vload, vstore
 
-
 #: How many edges or positions ahead their tables are asked for: the order of sweeps is not that of the energies.
 AHEAD = 8
 

@@ -6,6 +6,7 @@ from .energy import energy
 from .kbest import k_best
 from .marginals import Marginals, marginals
 from .minsum import MinSum
+from .ranking import Ranking
 from .solution import Components, Solution, Status
 from .solve import Auto, solve
 from .solver import Answer, Solver
@@ -18,6 +19,7 @@ __all__ = [
     "DynamicProgramming",
     "Marginals",
     "MinSum",
+    "Ranking",
     "Solution",
     "Solver",
     "Status",

@@ -11,6 +11,7 @@ from ..errors import FactorGraphError
 from ..kernels.enumeration import enumerate_minimum, enumerate_sum
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
+from .ranking import Ranking, rank_by_enumeration
 from .solution import Status
 from .solver import Answer, Solver
 
@@ -49,6 +50,13 @@ class BruteForce(Solver):
                 c, plan.factors, plan.states, plan.offsets, energies, bias, variables, labels, answer.labels
             )
             answer.sign(c, self.name, Status.INFEASIBLE if least == np.inf else Status.OPTIMAL)
+
+    def rank(self, asked: Asked, k: int) -> Ranking:
+        """See Solver.rank; equal labellings in lexicographic order."""
+        ranking = Ranking.empty(asked.plan, asked.components.size, k)
+        for i, c in enumerate(asked.components):
+            rank_by_enumeration(asked, self._variables(asked.plan, int(c)), i, ranking)
+        return ranking
 
     def integrate(
         self,

@@ -20,6 +20,7 @@ from ..kernels.schedule import RUN_STEP
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
+from .ranking import Ranking, rank_forest_part, rank_lattice_part
 from .solution import Status
 from .solver import Answer, Solver
 
@@ -84,6 +85,19 @@ class DynamicProgramming(Solver):
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
                 least[doubtful] = self.minima(asked.part(doubtful).wide(), labels)
         return least
+
+    def rank(self, asked: Asked, k: int) -> Ranking:
+        """See Solver.rank; exact, as rounded by the energies' dtype."""
+        plan, energies, _, components = asked
+        ranking = Ranking.empty(plan, components.size, k)
+        lattice, forest = self._split(plan, components)
+        if forest.size:
+            copies = copied_tables(plan, energies, components[forest])
+            self._spread(plan, forest, lambda chosen: rank_forest_part(asked, copies, chosen, ranking))
+        if lattice.size:
+            ranking.energies[lattice, 0] = self.minima(asked.part(lattice), ranking.labels[0])
+            self._spread(plan, lattice, lambda chosen: rank_lattice_part(asked, chosen, ranking))
+        return ranking
 
     def integrate(
         self,

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE
-from ..plan import Asked, Evidence, Plan, Question, read_evidence
+from ..plan import Asked, Evidence, Plan, read_evidence
 from .ranking import Ranking, best_sums
 from .solution import Solution, Status
 from .solve import Declared, choose
@@ -81,13 +81,14 @@ def _solution(first: Solution, ranking: Ranking, ranks: np.ndarray, constant: fl
     worst = Status(int(status.max(initial=Status.OPTIMAL)))
     energy, below = float(each.sum()) + constant, float(bound.sum()) + constant
     components = replace(first.components, energy=each, minimum=each, bound=bound, status=status)
-    return replace(
-        first, flat=labels, energy=energy, minimum=energy, bound=below, status=worst, components=components
-    )
+    return replace(first, flat=labels, energy=energy, minimum=energy, bound=below, status=worst, components=components)
 
 
 def _rank(plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, first: Solution, k: int) -> Ranking:
-    """The k best answers of every component, their energies summed in float64 from the labels."""
+    """The k best answers of every component, their energies summed in float64 from the labels.
+
+    Ranked in float64 whatever the energies' dtype: successive answers are closer to each other than float32 can tell.
+    """
     component, status = plan.component, first.components.status
     latent, fixed = np.zeros(plan.n_components, bool), status == Status.INFEASIBLE
     for group in plan.groups:
@@ -101,32 +102,43 @@ def _rank(plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, fir
     ranking.energies[:, 0], ranking.labels[0] = first.components.energy, first.flat
     if most == 1:
         return ranking
-    bias = Evidence(plan, known.allowed).question(energies.dtype).bias
-    if rest := np.flatnonzero(~fixed & ~latent).tolist():
-        asked = Question(bias).of(plan, energies, np.array(rest))
-        ranking.put(asked.components, plan, asked.components, solver.rank(asked, int(most)))
-    for c in np.flatnonzero(~fixed & latent):
-        _rank_answers(Question(bias).of(plan, energies, np.array([c])), solver, ranking)
-    summed = [evaluate(Question().of(plan, energies), labels)[0] for labels in ranking.labels]
+    asked = Evidence(plan, known.allowed).question(energies.dtype).of(plan, energies)
+    asked = asked.wide() if energies.dtype == np.float32 else asked
+    if (plain := ~fixed & ~latent).any():
+        rest = asked.part(plain)
+        ranking.put(rest.components, plan, rest.components, solver.rank(rest, int(most)))
+    _rank_answers(asked.part(~fixed & latent), solver, ranking)
+    summed = [evaluate(asked._replace(bias=np.zeros(0)), labels)[0] for labels in ranking.labels]
     return ranking.in_order(plan, np.where(ranking.energies == np.inf, np.inf, np.stack(summed, 1)))
 
 
 def _rank_answers(asked: Asked, solver: Solver, ranking: Ranking) -> None:
-    """Lawler's partition over the answers of one component, latents at their best for each."""
-    plan, component = asked.plan, int(asked.components[0])
-    inside = plan.variables_of(component)
+    """Lawler's partition over the answers of each listed component, latents at their best for each."""
+    if not asked.components.size:
+        return
+    plan = asked.plan
     latent = np.zeros(plan.states.size, bool)
     for group in plan.groups:
         latent[group.start : group.start + group.count] = group.latent
-    variables = inside[~latent[inside]]
     bias = buffer(plan.variable_states, asked.energies.dtype)
-    given = np.concatenate([np.arange(plan.offsets[v], plan.offsets[v + 1]) for v in inside])
-    allowed = asked.bias[given] if asked.bias.size else bias[given].copy()
+    bias[:] = asked.bias if asked.bias.size else 0
     answer = Answer.empty(plan)
+    for i in range(asked.components.size):
+        _rank_component(asked.part(np.array([i])), solver, bias, latent, answer, ranking)
+
+
+def _rank_component(
+    asked: Asked, solver: Solver, bias: np.ndarray, latent: np.ndarray, answer: Answer, ranking: Ranking
+) -> None:
+    """The same for one component; bias and answer are work space, bias is left as it was."""
+    plan, component = asked.plan, int(asked.components[0])
+    inside = plan.variables_of(component)
+    variables = inside[~latent[inside]]
+    given = np.concatenate([np.arange(plan.offsets[v], plan.offsets[v + 1]) for v in inside])
+    allowed = bias[given]
 
     def ask(fixed: list[int], banned: set[int]) -> tuple[float, np.ndarray]:
         """Best labelling whose first variables are `fixed` and whose next one avoids `banned`."""
-        bias[given] = allowed
         for v, label in zip(variables, fixed, strict=False):
             span = bias[plan.offsets[v] : plan.offsets[v + 1]]
             keep = span[label]
@@ -135,6 +147,7 @@ def _rank_answers(asked: Asked, solver: Solver, ranking: Ranking) -> None:
         if banned:
             bias[plan.offsets[variables[len(fixed)]] + np.array(sorted(banned))] = np.inf
         solver.minimise(asked._replace(bias=bias), answer)
+        bias[given] = allowed
         lost = answer.status[component] == Status.INFEASIBLE
         energy = np.inf if lost else float(evaluate(asked, answer.labels)[0][0])
         return energy, answer.labels[inside]

@@ -11,7 +11,7 @@ from ..kernels.enumeration import enumerate_best
 from ..kernels.forest_min import padding_mask
 from ..kernels.forest_rank import rank_forests
 from ..kernels.lattice_rank import rank_lattices
-from ..kernels.schedule import EDGE, FIRST
+from ..kernels.schedule import EDGE, FIRST, NODES
 from ..kernels.simd import buffer
 from ..plan import Asked, Plan
 
@@ -42,7 +42,7 @@ class Ranking(NamedTuple):
     def in_order(self, plan: Plan, energies: np.ndarray) -> Ranking:
         """The same under other energies of the same labellings, all components listed: sorted anew, stably."""
         order = np.argsort(energies, axis=1, kind="stable")
-        moved = (order[:, 1:] < order[:, :-1]).any(1)
+        moved = np.any(order[:, 1:] < order[:, :-1], axis=1)
         inside = np.flatnonzero(moved[plan.component])
         if inside.size:
             turn = order[plan.component[inside]].T
@@ -56,7 +56,7 @@ def rank_forest_part(asked: Asked, copies: np.ndarray, chosen: np.ndarray, ranki
     k = ranking.energies.shape[1]
     spans = plan.schedule.component[:, EDGE]
     decisions = int((spans[components[chosen] + 1] - spans[components[chosen]]).max()) + 1
-    cost = np.empty(max(plan.extent.table, int(plan.states.max())), energies.dtype)
+    cost = buffer((max(plan.extent.table, int(plan.states.max())) + 15) // 16 * 16, energies.dtype)
     work = (buffer(plan.extent.belief, energies.dtype), cost, np.empty((k, decisions)), np.empty((k, 2), np.int64))
     out = np.empty((chosen.size, k))
     mask = padding_mask(energies.dtype)
@@ -68,14 +68,16 @@ def rank_lattice_part(asked: Asked, chosen: np.ndarray, ranking: Ranking) -> Non
     """Rank the lattices at indices `chosen` of asked.components, whose best paths are known; see lattice_rank.py."""
     plan, energies, bias, components = asked
     k = ranking.energies.shape[1]
-    spans = plan.schedule.component[:, FIRST]
-    arcs = int((spans[components[chosen] + 1] - spans[components[chosen]]).max())
-    nodes, choices = plan.extent.nodes, int(plan.states[plan.lattices.var].max()) + 1
+    index, listed = plan.schedule.component, components[chosen]
+    arcs = index[listed + 1, FIRST] - index[listed, FIRST]
+    steps = int(np.minimum(index[listed, NODES], arcs + 1).max())
+    choices = int(plan.states[plan.lattices.var].max()) + 1
     beliefs = [np.empty(plan.extent.belief) for _ in range(3)]
-    rest = (np.empty(nodes), np.empty((nodes, arcs)), np.empty((k, nodes * choices)), np.empty(k, np.int64))
-    string = np.empty(nodes + 1, np.int64)
+    values = (np.empty(plan.extent.nodes), np.empty(choices), np.empty((steps, int(arcs.max()))))
+    work = (*beliefs, *values, np.empty((k, steps * choices)), np.empty(k, np.int64))
+    string = np.empty(steps + 1, np.int64)
     out = ranking.energies[chosen]
-    rank_lattices(components[chosen], plan.schedule, energies, bias, (*beliefs, *rest), string, ranking.labels, out)
+    rank_lattices(listed, plan.schedule, energies, bias, work, string, ranking.labels, out)
     ranking.energies[chosen] = out
 
 

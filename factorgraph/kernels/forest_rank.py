@@ -1,14 +1,15 @@
 """The k best labellings of forest components, in order, from one min-sum sweep.
 
-A labelling is a sequence of decisions, taken breadth-first from the root: the root's state, then for each edge the joint
-state of its children given the parent's label. After `sweep_up` a choice's cost c(x) includes its best completion, so
+A labelling is a sequence of decisions, taken breadth-first from the root: the root's state, then for each edge the
+joint state of its children given the parent's label. After `sweep_up` the cost of a choice includes its best
+completion, so completions are perfect:
 
-    energy of a labelling = minimum + Σ over decisions of c(choice taken) − min c                   (perfect completions)
+    energy of a labelling = minimum + Σ over decisions of cost(choice taken) − cost(best choice)
 
-and Lawler's partition needs no further sweep: a labelling whose last deviation was decision d stands for all that agree
-with it up to d, choose at d nothing cheaper, and are free afterwards. Once it is listed, the rest of its set splits by
-the first decision n ≥ d that differs, and the best of each part takes the next choice at n in the total order (cost,
-index) and the best ones after n: it costs `gain[n]` more. Every part's best is known, none repeats, nothing is searched.
+and Lawler's partition needs no further sweep. A listed labelling whose last deviation was decision d stands for all
+that agree with it before d, choose nothing cheaper at d, and are free afterwards. The rest of them splits by the first
+decision n ≥ d that differs; the best of each part takes the next choice at n in the total order (cost, index) and the
+best ones after n, and costs gain[n] more. Every part's best is known, none repeats, nothing is searched.
 
 Lawler 1972; Hamacher and Queyranne 1985; with perfect completions the scheme is that of Eppstein 1998.
 """
@@ -20,8 +21,9 @@ import numpy as np
 from .forest_min import sweep_up
 from .forest_sum import children_of
 from .jit import inner, kernel
-from .messages import COLUMNS, GENERAL, ROWS, SHARED_COLUMNS, SHARED_ROWS
+from .messages import COLUMNS, GENERAL, POTTS, ROWS, SHARED_COLUMNS, SHARED_ROWS
 from .schedule import CHILD, DOWN, EDGE, FIRST, FORM, PARENT, SLOT, STATES, TABLE, UP, VAR
+from .simd import trailing_zeros, vadd, vequal, vhmin, vload, vmin, vsplat, vstore
 
 
 @inner
@@ -41,112 +43,127 @@ def next_after(values, first, last, at):
 
 
 @inner
-def _choices(n, c, schedule, energies, copies, belief, labels, cost):
-    """cost = of each choice at decision n, given the labels before it; returns how many there are."""
+def _add_row(count, belief, of, table, row, cost):
+    """cost = belief plus a row of a table, in vectors; padded with +inf as the belief is."""
+    width = 64 // cost.itemsize
+    for j in range(0, count, width):
+        vstore(cost, j, vadd(vload(belief, of + j), vload(table, row + j)))
+
+
+@inner
+def _add_joint(count, schedule, q, children, table, row, belief, cost):
+    """cost of the joint states of positions q, q + 1, …, the last fastest."""
+    for x in range(count):
+        value = table[row + x]
+        y = x
+        for p in range(q + children - 1, q - 1, -1):
+            states = schedule.position[p, STATES]
+            value += belief[schedule.position[p, SLOT] + y % states]
+            y //= states
+        cost[x] = value
+
+
+@inner
+def _least(cost, count):
+    """Least of `count` costs that are padded with +inf, in vectors."""
+    x = vload(cost, 0)
+    for j in range(64 // cost.itemsize, count, 64 // cost.itemsize):
+        x = vmin(x, vload(cost, j))
+    return vhmin(x)
+
+
+@inner
+def _index(cost, count, value):
+    """Where `value` is found first."""
+    lanes = vsplat(value)
+    for j in range(0, count, 64 // cost.itemsize):
+        bits = vequal(vload(cost, j), lanes)
+        if bits != 0:
+            return j + trailing_zeros(bits)
+    return np.int64(0)
+
+
+@inner
+def _complete(r, n, at, s, c, schedule, energies, copies, work, labels):
+    """Decisions n, n + 1, … of labelling r: at n the choice after `at` (−1: the best), then the best ones.
+
+    Fills gain[r]. Where the parent's label is that of labelling s, so is the best choice: s deviates nowhere after n.
+    One function, as arguments of calls would cost more than decisions do.
+    """
+    belief, cost, gain, _ = work
     position = schedule.position
     edge = schedule.edge
-    if n == 0:
-        root = schedule.component[c, FIRST]
-        for i in range(position[root, STATES]):
-            cost[i] = belief[position[root, SLOT] + i]
-        return position[root, STATES]
-    e = schedule.component[c, EDGE] + n - 1
-    q = edge[e, CHILD]
-    form = edge[e, FORM]
-    m = position[q, STATES]
-    label = np.int64(labels[position[edge[e, PARENT], VAR]])
-    if form == GENERAL:
-        children = children_of(e, schedule)
-        for p in range(q + 1, q + children):
-            m *= position[p, STATES]
-        for x in range(m):
-            cost[x] = copies[edge[e, UP] + label * m + x]
-            y = x
-            for p in range(q + children - 1, q - 1, -1):
-                cost[x] += belief[position[p, SLOT] + y % position[p, STATES]]
-                y //= position[p, STATES]
-        return m
-    of = position[q, SLOT]
-    if form == SHARED_ROWS or form == SHARED_COLUMNS:
-        row = edge[e, DOWN] + label * ((m + 15) // 16 * 16)
-        for i in range(m):
-            cost[i] = belief[of + i] + copies[row + i]
-    elif form == ROWS:
-        n_parent = position[edge[e, PARENT], STATES]
-        for i in range(m):
-            cost[i] = belief[of + i] + energies[edge[e, TABLE] + label + i * n_parent]
-    elif form == COLUMNS:
-        row = edge[e, TABLE] + label * m
-        for i in range(m):
-            cost[i] = belief[of + i] + energies[row + i]
-    else:  # POTTS
-        weight = energies[edge[e, TABLE]]
-        for i in range(m):
-            cost[i] = belief[of + i]
-            if i != label:
-                cost[i] += weight
-    return m
+    lead = schedule.component[c, EDGE] - 1
+    for m in range(n, schedule.component[c + 1, EDGE] - lead):
+        e = lead + m
+        q = schedule.component[c, FIRST]
+        children = np.int64(1)
+        form = np.int64(-1)
+        label = np.int64(0)
+        if m > 0:
+            q = edge[e, CHILD]
+            form = edge[e, FORM]
+            parent = position[edge[e, PARENT], VAR]
+            label = np.int64(labels[r, parent])
+            if form == GENERAL:
+                children = children_of(e, schedule)
+            if m > n and s >= 0 and labels[s, parent] == label:
+                for p in range(q, q + children):
+                    labels[r, position[p, VAR]] = labels[s, position[p, VAR]]
+                gain[r, m] = gain[s, m]
+                continue
+        of = position[q, SLOT]
+        count = position[q, STATES]
+        if form == SHARED_ROWS or form == SHARED_COLUMNS:
+            _add_row(count, belief, of, copies, edge[e, DOWN] + label * ((count + 15) // 16 * 16), cost)
+        elif form == COLUMNS:
+            _add_row(count, belief, of, energies, edge[e, TABLE] + label * count, cost)
+        else:
+            if form == ROWS:
+                step = position[edge[e, PARENT], STATES]
+                for i in range(count):
+                    cost[i] = belief[of + i] + energies[edge[e, TABLE] + label + i * step]
+            elif form == GENERAL:
+                for p in range(q + 1, q + children):
+                    count *= position[p, STATES]
+                _add_joint(count, schedule, q, children, copies, edge[e, UP] + label * count, belief, cost)
+            else:  # the root, and Potts
+                for i in range(count):
+                    cost[i] = belief[of + i]
+                    if form == POTTS and i != label:
+                        cost[i] += energies[edge[e, TABLE]]
+            for i in range(count, (count + 15) // 16 * 16):
+                cost[i] = np.inf
+        if m == n and at >= 0:
+            choice = next_after(cost, 0, count, at)
+            after = next_after(cost, 0, count, choice)
+            gain[r, m] = np.float64(cost[after]) - np.float64(cost[choice]) if after >= 0 else np.inf
+        else:
+            least = _least(cost, count)
+            choice = _index(cost, count, least)
+            cost[choice] = np.inf
+            gain[r, m] = np.float64(_least(cost, count)) - np.float64(least)
+        for p in range(q + children - 1, q, -1):
+            labels[r, position[p, VAR]] = choice % position[p, STATES]
+            choice //= position[p, STATES]
+        labels[r, position[q, VAR]] = choice
 
 
 @inner
-def _taken(n, c, schedule, labels):
-    """The choice that `labels` take at decision n."""
+def _copy(r, n, s, c, schedule, labels):
+    """Decisions 0 … n − 1 of labelling s for labelling r; returns the choice of s at n."""
     position = schedule.position
-    if n == 0:
-        return np.int64(labels[position[schedule.component[c, FIRST], VAR]])
+    root = schedule.component[c, FIRST]
     e = schedule.component[c, EDGE] + n - 1
+    if n == 0:
+        return np.int64(labels[s, position[root, VAR]])
     q = schedule.edge[e, CHILD]
+    for p in range(root, q):
+        labels[r, position[p, VAR]] = labels[s, position[p, VAR]]
     choice = np.int64(0)
     for p in range(q, q + children_of(e, schedule)):
-        choice = choice * position[p, STATES] + labels[position[p, VAR]]
+        choice = choice * position[p, STATES] + labels[s, position[p, VAR]]
     return choice
-
-
-@inner
-def _take(n, c, schedule, choice, labels):
-    """Write a choice at decision n to `labels`."""
-    position = schedule.position
-    if n == 0:
-        labels[position[schedule.component[c, FIRST], VAR]] = choice
-        return
-    e = schedule.component[c, EDGE] + n - 1
-    q = schedule.edge[e, CHILD]
-    for p in range(q + children_of(e, schedule) - 1, q - 1, -1):
-        labels[position[p, VAR]] = choice % position[p, STATES]
-        choice //= position[p, STATES]
-
-
-@inner
-def _decide(n, at, c, schedule, energies, copies, work, labels):
-    """Take the choice after `at` at decision n; returns what the next one would cost more (+inf: there is none)."""
-    count = _choices(n, c, schedule, energies, copies, work[0], labels, work[1])
-    cost = work[1]
-    choice = next_after(cost, 0, count, at)
-    if choice < 0:
-        return np.inf
-    _take(n, c, schedule, choice, labels)
-    after = next_after(cost, 0, count, choice)
-    return np.float64(cost[after]) - np.float64(cost[choice]) if after >= 0 else np.inf
-
-
-@inner
-def _follow(r, s, n, c, schedule, energies, copies, work, labels):
-    """Make labelling r of labelling s: the next choice at decision n, the best ones after it.
-
-    Where the parent's label is that of s, so is the best choice, as s deviates nowhere after n.
-    """
-    gain = work[2]
-    position = schedule.position
-    lead = schedule.component[c, EDGE]
-    for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
-        labels[r, position[p, VAR]] = labels[s, position[p, VAR]]
-    gain[r, n] = _decide(n, _taken(n, c, schedule, labels[r]), c, schedule, energies, copies, work, labels[r])
-    for m in range(n + 1, schedule.component[c + 1, EDGE] - lead + 1):
-        parent = position[schedule.edge[lead + m - 1, PARENT], VAR]
-        if labels[r, parent] == labels[s, parent]:
-            gain[r, m] = gain[s, m]
-        else:
-            gain[r, m] = _decide(m, -1, c, schedule, energies, copies, work, labels[r])
 
 
 @inner
@@ -169,8 +186,7 @@ def rank_forest(c, schedule, energies, copies, bias, mask, work, labels, costs):
     for r in range(costs.size):
         n = 0
         if r == 0:
-            for m in range(decisions):
-                gain[0, m] = _decide(m, -1, c, schedule, energies, copies, work, labels[0])
+            _complete(0, 0, -1, -1, c, schedule, energies, copies, work, labels)
             costs[0] = belief[best]
         else:
             s = -1
@@ -181,7 +197,8 @@ def rank_forest(c, schedule, energies, copies, bias, mask, work, labels, costs):
             if s < 0:
                 return
             n = pending[s, 1]
-            _follow(r, s, n, c, schedule, energies, copies, work, labels)
+            at = _copy(r, n, s, c, schedule, labels)
+            _complete(r, n, at, s, c, schedule, energies, copies, work, labels)
             pending[s, 1] = next_after(gain[s], pending[s, 0], decisions, n)
         pending[r, 0] = n
         pending[r, 1] = next_after(gain[r], n, decisions, -1)

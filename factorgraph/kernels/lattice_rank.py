@@ -16,32 +16,35 @@ import numpy as np
 from .forest_rank import next_after
 from .forest_sum import start_free
 from .jit import inner, kernel
-from .messages import COLUMNS, GENERAL, POTTS, SHARED_COLUMNS
+from .messages import COLUMNS, POTTS
 from .schedule import CHILD, EDGE, END, FIRST, FORM, NODES, PARENT, SLOT, START, STATES, TABLE, VAR
 
 
 @inner
-def _link(e, i, j, schedule, energies):
-    """Energy of labels i, j on the consecutive arcs of edge e."""
+def _link(e, i, schedule, energies, row):
+    """row = energies of the consecutive arcs of edge e, label i on the first, by the label on the second."""
     edge = schedule.edge
-    at = edge[e, TABLE]
     m = schedule.position[edge[e, CHILD], STATES]
-    if edge[e, FORM] == POTTS:
-        return np.float64(energies[at]) if i != j else 0.0
-    if edge[e, FORM] == GENERAL:
-        value = 0.0
+    at = edge[e, TABLE]
+    if edge[e, FORM] == COLUMNS:
+        for j in range(m):
+            row[j] = energies[at + i * m + j]
+    elif edge[e, FORM] == POTTS:
+        for j in range(m):
+            row[j] = energies[at] if i != j else 0.0
+    else:  # folded factors
         folds = schedule.entries[at - 1]
-        for f in range(at + (i * m + j) * folds, at + (i * m + j + 1) * folds):
-            if schedule.entries[f] >= 0:
-                value += energies[schedule.entries[f]]
-        return value
-    if edge[e, FORM] == COLUMNS or edge[e, FORM] == SHARED_COLUMNS:
-        return np.float64(energies[at + i * m + j])
-    return np.float64(energies[at + i + j * schedule.position[edge[e, PARENT], STATES]])
+        at += i * m * folds
+        for j in range(m):
+            row[j] = 0.0
+            for _ in range(folds):
+                if schedule.entries[at] >= 0:
+                    row[j] += energies[schedule.entries[at]]
+                at += 1
 
 
 @inner
-def _look_ahead(c, schedule, energies, own, ahead, node):
+def _look_ahead(c, schedule, energies, own, ahead, node, row):
     """Fill ahead from the arcs' own energies."""
     arc = schedule.arc
     position = schedule.position
@@ -62,15 +65,16 @@ def _look_ahead(c, schedule, energies, own, ahead, node):
     for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
         before = position[edge[e, PARENT], SLOT]
         after = position[edge[e, CHILD], SLOT]
-        for j in range(position[edge[e, CHILD], STATES]):
-            rest = own[after + j] + ahead[after + j]
-            if rest < np.inf:
-                for i in range(position[edge[e, PARENT], STATES]):
-                    ahead[before + i] = min(ahead[before + i], _link(e, i, j, schedule, energies) + rest)
+        for i in range(position[edge[e, PARENT], STATES]):
+            _link(e, i, schedule, energies, row)
+            least = ahead[before + i]
+            for j in range(position[edge[e, CHILD], STATES]):
+                least = min(least, row[j] + own[after + j] + ahead[after + j])
+            ahead[before + i] = least
 
 
 @inner
-def _step(c, t, label, schedule, energies, own, reach, enter, node):
+def _step(c, t, label, schedule, energies, own, reach, enter, node, row):
     """enter[p, j] = least cost of t labels, the last of them `label`, and then arc p with label j."""
     arc = schedule.arc
     position = schedule.position
@@ -85,8 +89,9 @@ def _step(c, t, label, schedule, energies, own, reach, enter, node):
             before = reach[t - 1, edge[e, PARENT] - first]
             if before < np.inf:
                 slot = position[edge[e, CHILD], SLOT]
+                _link(e, label, schedule, energies, row)
                 for j in range(position[edge[e, CHILD], STATES]):
-                    enter[slot + j] = min(enter[slot + j], before + _link(e, label, j, schedule, energies))
+                    enter[slot + j] = min(enter[slot + j], before + row[j])
     else:
         for n in range(schedule.component[c, NODES]):
             node[n] = np.inf
@@ -120,7 +125,7 @@ def _offer(c, t, schedule, reach, ahead, enter, offer):
 
 
 @inner
-def _trace(c, length, string, schedule, energies, own, reach, labels):
+def _trace(c, length, string, schedule, energies, reach, row, labels):
     """Labels of the best path that spells the string: backwards, at each step an arc that costs least with what follows
     it. Arcs of a step are tried in the order of positions, the first of equal ones is kept."""
     arc = schedule.arc
@@ -138,11 +143,9 @@ def _trace(c, length, string, schedule, energies, own, reach, labels):
             for e in range(schedule.component[c, EDGE], schedule.component[c + 1, EDGE]):
                 if schedule.edge[e, CHILD] == after:
                     p = schedule.edge[e, PARENT]
-                    value = reach[t, p - first]
-                    if value < np.inf:
-                        value += _link(e, string[t], string[t + 1], schedule, energies)
-                    if value < least:
-                        least = value
+                    _link(e, string[t], schedule, energies, row)
+                    if reach[t, p - first] + row[string[t + 1]] < least:
+                        least = reach[t, p - first] + row[string[t + 1]]
                         at = p
         else:
             end = schedule.component[c, NODES] - 1 if after < 0 else arc[after, START]
@@ -170,17 +173,16 @@ def _read(c, schedule, labels, string):
 def rank_lattice(c, schedule, energies, bias, work, string, labels, costs):
     """Costs (ascending, +inf where there are fewer) and labels of the costs.size best strings of component c.
 
-    The first is that of labels[0], a best path found before. work = (own, ahead, enter, node, reach, offer, pending):
-    offer[r, x · length + …] as by `_offer` for every number of labels, +inf once used; pending[r] the choice at which
-    string r is left next, or −1.
+    The first is that of labels[0], a best path found before. Row r of offer holds the choices after 0, 1, … labels as
+    by `_offer`, +inf where taken; pending[r] is the one by which string r is left next, or −1.
     """
-    own, ahead, enter, node, reach, offer, pending = work
+    own, ahead, enter, node, row, reach, offer, pending = work
     start_free(c, schedule, energies, bias, 1.0, own)
-    _look_ahead(c, schedule, energies, own, ahead, node)
+    _look_ahead(c, schedule, energies, own, ahead, node, row)
     choices = 1
     for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
         choices = max(choices, schedule.position[p, STATES] + 1)
-    steps = schedule.component[c, NODES]
+    steps = min(schedule.component[c, NODES], schedule.component[c + 1, FIRST] - schedule.component[c, FIRST] + 1)
     for r in range(1, costs.size):
         costs[r] = np.inf
     for r in range(costs.size):
@@ -210,13 +212,13 @@ def rank_lattice(c, schedule, energies, bias, work, string, labels, costs):
         while True:
             if t < free and string[t] < 0:
                 break
-            _step(c, t, string[t - 1] if t > 0 else 0, schedule, energies, own, reach, enter, node)
+            _step(c, t, string[t - 1] if t > 0 else 0, schedule, energies, own, reach, enter, node, row)
             if t >= free:
-                row = offer[r, t * choices : (t + 1) * choices]
-                _offer(c, t, schedule, reach, ahead, enter, row)
+                here = offer[r, t * choices : (t + 1) * choices]
+                _offer(c, t, schedule, reach, ahead, enter, here)
                 if t >= known:
-                    string[t] = next_after(row, 0, choices, -1) - 1
-                row[string[t] + 1] = np.inf
+                    string[t] = next_after(here, 0, choices, -1) - 1
+                here[string[t] + 1] = np.inf
                 if string[t] < 0:
                     break
             for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
@@ -224,7 +226,7 @@ def rank_lattice(c, schedule, energies, bias, work, string, labels, costs):
                 cost = enter[schedule.position[p, SLOT] + string[t]] if fits else np.inf
                 reach[t, p - schedule.component[c, FIRST]] = cost
             t += 1
-        _trace(c, t, string, schedule, energies, own, reach, labels[r])
+        _trace(c, t, string, schedule, energies, reach, row, labels[r])
         pending[r] = next_after(offer[r], 0, steps * choices, -1)
 
 
@@ -233,8 +235,9 @@ def rank_lattices(components, schedule, energies, bias, work, string, labels, co
     """costs[i] (float64, k) and labels (k rows, per variable) of the k best strings of every listed component.
 
     costs[i, 0] and labels[0] are given, as by `minimise_lattices`; labels of strings that do not exist stay as they
-    are. work = (own, ahead, enter (beliefs), node, reach (nodes, arcs of any lattice), offer (k, nodes · (states + 1)),
-    all float64, pending int64 (k,)); string int64 (nodes + 1,).
+    are. With `steps` one more than a string can be long, work = (own, ahead, enter, node, row, reach, offer, pending):
+    three beliefs, (nodes,), (labels,), (steps, arcs), (k, steps · (labels + 1)), all float64, and int64 (k,); string
+    int64 (steps + 1,).
     """
     for i in range(components.size):
         rank_lattice(components[i], schedule, energies, bias, work, string, labels, costs[i])

@@ -8,10 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.enumeration import enumerate_minimum, enumerate_sum
+from ..kernels.enumeration import enumerate_best, enumerate_minimum, enumerate_sum
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
-from .ranking import Ranking, rank_by_enumeration
+from .ranking import Ranking
 from .solution import Status
 from .solver import Answer, Solver
 
@@ -53,9 +53,12 @@ class BruteForce(Solver):
 
     def rank(self, asked: Asked, k: int) -> Ranking:
         """See Solver.rank; equal labellings in lexicographic order."""
-        ranking = Ranking.empty(asked.plan, asked.components.size, k)
-        for i, c in enumerate(asked.components):
-            rank_by_enumeration(asked, self._variables(asked.plan, int(c)), i, ranking)
+        plan, energies, bias, components = asked
+        ranking = Ranking.empty(plan, components.size, k)
+        scratch = (np.zeros(plan.states.size, np.int32), np.zeros(k, np.int64))
+        for i, c in enumerate(components):
+            index = (c, plan.factors, plan.states, plan.offsets, energies, bias, self._variables(plan, int(c)))
+            enumerate_best(*index, scratch, ranking.labels, ranking.energies[i])
         return ranking
 
     def integrate(

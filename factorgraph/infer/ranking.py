@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.enumeration import enumerate_best
 from ..kernels.forest_min import padding_mask
 from ..kernels.forest_rank import rank_forests
 from ..kernels.lattice_rank import rank_lattices
@@ -73,20 +72,12 @@ def rank_lattice_part(asked: Asked, chosen: np.ndarray, ranking: Ranking) -> Non
     steps = int(np.minimum(index[listed, NODES], arcs + 1).max())
     choices = int(plan.states[plan.lattices.var].max()) + 1
     beliefs = [np.empty(plan.extent.belief) for _ in range(3)]
-    values = (np.empty(plan.extent.nodes), np.empty(choices), np.empty((steps, int(arcs.max()))))
+    values = (np.empty(plan.extent.nodes), np.empty(plan.extent.table), np.empty((steps, int(arcs.max()))))
     work = (*beliefs, *values, np.empty((k, steps * choices)), np.empty(k, np.int64))
     string = np.empty(steps + 1, np.int64)
     out = ranking.energies[chosen]
     rank_lattices(listed, plan.schedule, energies, bias, work, string, ranking.labels, out)
     ranking.energies[chosen] = out
-
-
-def rank_by_enumeration(asked: Asked, variables: np.ndarray, at: int, ranking: Ranking) -> None:
-    """Rank the component at index `at` of asked.components by trying all its labellings."""
-    plan, energies, bias, components = asked
-    scratch = (np.zeros(plan.states.size, np.int32), np.zeros(ranking.energies.shape[1], np.int64))
-    index = (components[at], plan.factors, plan.states, plan.offsets, energies, bias, variables)
-    enumerate_best(*index, scratch, ranking.labels, ranking.energies[at])
 
 
 def best_sums(energies: np.ndarray, k: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from .forest_rank import next_after
-from .forest_sum import start_free
+from .forest_sum import read_table, start_free
 from .jit import inner, kernel
 from .messages import COLUMNS, POTTS
 from .schedule import CHILD, EDGE, END, FIRST, FORM, NODES, PARENT, SLOT, START, STATES, TABLE, VAR
@@ -65,11 +65,11 @@ def _look_ahead(c, schedule, energies, own, ahead, node, row):
     for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
         before = position[edge[e, PARENT], SLOT]
         after = position[edge[e, CHILD], SLOT]
-        for i in range(position[edge[e, PARENT], STATES]):
-            _link(e, i, schedule, energies, row)
+        n, m = read_table(e, schedule, energies, 1.0, row)
+        for i in range(n):
             least = ahead[before + i]
-            for j in range(position[edge[e, CHILD], STATES]):
-                least = min(least, row[j] + own[after + j] + ahead[after + j])
+            for j in range(m):
+                least = min(least, row[i * m + j] + own[after + j] + ahead[after + j])
             ahead[before + i] = least
 
 
@@ -236,7 +236,7 @@ def rank_lattices(components, schedule, energies, bias, work, string, labels, co
 
     costs[i, 0] and labels[0] are given, as by `minimise_lattices`; labels of strings that do not exist stay as they
     are. With `steps` one more than a string can be long, work = (own, ahead, enter, node, row, reach, offer, pending):
-    three beliefs, (nodes,), (labels,), (steps, arcs), (k, steps · (labels + 1)), all float64, and int64 (k,); string
+    three beliefs, (nodes,), one edge's table, (steps, arcs), (k, steps · (labels + 1)), all float64, and int64 (k,); string
     int64 (steps + 1,).
     """
     for i in range(components.size):

@@ -236,8 +236,8 @@ def rank_lattices(components, schedule, energies, bias, work, string, labels, co
 
     costs[i, 0] and labels[0] are given, as by `minimise_lattices`; labels of strings that do not exist stay as they
     are. With `steps` one more than a string can be long, work = (own, ahead, enter, node, row, reach, offer, pending):
-    three beliefs, (nodes,), one edge's table, (steps, arcs), (k, steps · (labels + 1)), all float64, and int64 (k,); string
-    int64 (steps + 1,).
+    three beliefs, (nodes,), one edge's table, (steps, arcs), (k, steps · (labels + 1)), all float64, and int64 (k,);
+    string int64 (steps + 1,).
     """
     for i in range(components.size):
         rank_lattice(components[i], schedule, energies, bias, work, string, labels, costs[i])

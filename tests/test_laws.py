@@ -14,7 +14,7 @@ import oracle
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from oracle import INF
+from oracle import INF, Spec
 from strategies import Case, RandomChoices, cases, cases_with_evidence, explained, random_case, random_evidence
 
 import factorgraph as fg
@@ -323,6 +323,27 @@ def law_k_best(case: Case, k: int, evidence: Any = None, allowed: Any = None, st
         answers.append((tuple(answer), *spelled))
         assert oracle.correct(case.spec, labels, spelled) == solution.energy
     assert len(set(answers)) == len(answers)
+    law_k_best_of_each(case, k, evidence, allowed, strings)
+
+
+def law_k_best_of_each(case: Case, k: int, evidence: Any, allowed: Any, strings: Any) -> None:
+    """Every component ranked by itself: the r-th answer of each, +inf where there are fewer."""
+    if case.spec.constant() == INF:
+        return
+    expected = []
+    for part in case.spec.components():
+        inside = None if allowed is None else [allowed[v] for v in part]
+        expected.append(oracle.k_best(case.spec.part(part), k, inside))
+    for lattice, string in itertools.zip_longest(case.spec.lattices, strings):
+        expected.append(oracle.k_best(Spec(lattices=[lattice]), k, None, (string,)))
+    best = fg.k_best(case.graph, k, evidence=evidence, each=True)
+    assert len(best) == max([1, *map(len, expected)])
+    for r, solution in enumerate(best):
+        ranked = [energies[r] if r < len(energies) else INF for energies in expected]
+        assert solution.components.energy.tolist() == ranked
+        assert solution.energy == sum(ranked) + case.spec.constant()
+        if solution.energy < INF:
+            assert check_labels(case, solution, allowed, strings) == solution.energy
 
 
 def law_sums(case: Case, choices: RandomChoices) -> None:

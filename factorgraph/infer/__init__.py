@@ -7,6 +7,7 @@ from .kbest import k_best
 from .marginals import Marginals, entropy, marginals
 from .min_marginals import MinMarginals, min_marginals
 from .minsum import MinSum
+from .ranking import Ranking
 from .sample import Samples, sample
 from .solution import Components, Solution, Status
 from .solve import Auto, solve
@@ -23,6 +24,7 @@ __all__ = [
     "MinSum",
     "Sampler",
     "Samples",
+    "Ranking",
     "Solution",
     "Solver",
     "Status",

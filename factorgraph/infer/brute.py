@@ -8,9 +8,16 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.enumeration import enumerate_draws, enumerate_min_marginals, enumerate_minimum, enumerate_sum
+from ..kernels.enumeration import (
+    enumerate_best,
+    enumerate_draws,
+    enumerate_min_marginals,
+    enumerate_minimum,
+    enumerate_sum,
+)
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
+from .ranking import Ranking
 from .solution import Status
 from .solver import Answer, Sampler, Solver, check_distribution
 
@@ -49,6 +56,16 @@ class BruteForce(Solver):
                 c, plan.factors, plan.states, plan.offsets, energies, bias, variables, labels, answer.labels
             )
             answer.sign(c, self.name, Status.INFEASIBLE if least == np.inf else Status.OPTIMAL)
+
+    def rank(self, asked: Asked, k: int) -> Ranking:
+        """See Solver.rank; equal labellings in lexicographic order."""
+        plan, energies, bias, components = asked
+        ranking = Ranking.empty(plan, components.size, k)
+        scratch = (np.zeros(plan.states.size, np.int32), np.zeros(k, np.int64))
+        for i, c in enumerate(components):
+            index = (c, plan.factors, plan.states, plan.offsets, energies, bias, self._variables(plan, int(c)))
+            enumerate_best(*index, scratch, ranking.labels, ranking.energies[i])
+        return ranking
 
     def integrate(
         self,

@@ -20,6 +20,7 @@ from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
 from .forward_backward import integrate_forests
+from .ranking import Ranking, rank_forest_part, rank_lattice_part
 from .solution import Status
 from .solver import Answer, Sampler, Solver, check_distribution
 from .spread import spread
@@ -83,6 +84,18 @@ class DynamicProgramming(Solver):
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
                 least[doubtful] = self.minima(asked.part(doubtful).wide(), labels, energy)
         return least
+
+    def rank(self, asked: Asked, k: int) -> Ranking:
+        """See Solver.rank; exact, as rounded by the energies' dtype."""
+        plan, energies, _, components = asked
+        ranking = Ranking.empty(plan, components.size, k)
+        forest, lattice = _split(asked)
+        ranking.energies[lattice, 0] = self.minima(asked.part(lattice), ranking.labels[0], np.empty(plan.n_components))
+        copies = copied_tables(plan, energies, components[forest]) if forest.size else energies[:0]
+        work = plan.work[components]
+        spread(forest, work[forest], lambda part: rank_forest_part(asked, copies, part, ranking), self.threads)
+        spread(lattice, work[lattice], lambda part: rank_lattice_part(asked, part, ranking), self.threads)
+        return ranking
 
     def integrate(
         self,

@@ -1,8 +1,9 @@
 """The k answers of lowest energy, in order, distinct in Y (latents minimised).
 
-Components: Lawler 1972. The best answer of a cell of answers splits the rest of the cell into one cell per variable
-(this variable differs, the earlier ones agree); each is asked with a bias. Lattices: the next string is the best one
-that an acceptor of all other strings admits. Sums over components are merged lazily, cheapest first.
+Every component is ranked by itself (Solver.rank), then the k least sums of one answer of each are formed. A component
+with latents is ranked by Lawler's partition over its answers (Lawler 1972): the best answer of a cell of answers splits
+the rest of the cell into one cell per variable (this variable differs, the earlier ones agree); each is asked with a
+bias.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE
-from ..plan import Acceptor, Evidence, Plan, Question, read_evidence, restrict
+from ..plan import Asked, Evidence, Plan, read_evidence
+from .ranking import Ranking, best_sums
 from .solution import Solution, Status
 from .solve import Declared, choose
-from .solver import Solver, evaluate
-
-Ranked = list[tuple[float, np.ndarray]]  # (energy, labels of all variables), ascending
+from .solver import Answer, Solver, evaluate
 
 
 def k_best(
@@ -34,8 +34,12 @@ def k_best(
     method: str | Solver = "auto",
     threads: int | None = None,
     memory_limit: str | int = "2 GiB",
+    each: bool = False,
 ) -> list[Solution]:
     """At most `k` solutions of ascending energy with different answers; fewer if there are fewer.
+
+    each: rank every component by itself, as the examples of a data set want: solution r holds the r-th best answer of
+    each. A component that has none has labels −1, energy +inf and status INFEASIBLE there.
 
     Errors: FactorGraphError as in solve, and where a component is not solved exactly.
     """
@@ -46,62 +50,95 @@ def k_best(
     known = read_evidence(plan, graph.named(evidence))
     solver = choose(method, threads)
     first = solver(plan, energies, known.question(energies.dtype), alphabets=graph.alphabets)
-    if first.status == Status.INFEASIBLE:
-        return []
-    loose = np.flatnonzero(first.components.status != Status.OPTIMAL)
+    feasible = first.components.status != Status.INFEASIBLE
+    loose = np.flatnonzero(feasible & (first.components.status != Status.OPTIMAL))
     if loose.size:
         raise FactorGraphError(
             f"k_best: component {loose[0]} is not solved exactly by {first.components.method[loose[0]]!r}; "
             "expected forests, lattices or few labellings"
         )
-    merged: Ranked = [(0.0, first.flat)]
-    for c in range(plan.n_components):
-        rank = _strings if plan.kinds[c] == LATTICE else _labellings
-        merged = _merge(merged, rank(plan, energies, known, solver, c, int(k)), plan.component == c, int(k))
     constant = plan.constant(energies)
-    return [_solution(first, energies, float(e + constant), labels) for e, labels in merged]
+    if constant == np.inf or (not each and not feasible.all()):
+        return []
+    ranking = _rank(plan, energies, known, solver, first, int(k))
+    if each:
+        depth = int(np.isfinite(ranking.energies).any(0).sum())
+        chosen = np.repeat(np.arange(max(depth, 1))[:, None], plan.n_components, 1)
+    else:
+        chosen = best_sums(ranking.energies, int(k))
+    listed = [_solution(first, ranking, ranks, constant) for ranks in chosen]
+    return listed if each else sorted(listed, key=lambda s: s.energy)  # sums are rounded anew
 
 
-def _solution(first: Solution, energies: np.ndarray, energy: float, labels: np.ndarray) -> Solution:
-    """The solution of one rank; the best energy bounds those after it."""
-    plan = first.plan
-    each, _ = evaluate(Question().of(plan, energies), labels)
-    best = first.components
-    status = np.where(each > best.energy, Status.BOUNDED, Status.OPTIMAL).astype(np.int8)
+def _solution(first: Solution, ranking: Ranking, ranks: np.ndarray, constant: float) -> Solution:
+    """The solution in which component c takes its answer number ranks[c]; the best energies bound those after them."""
+    plan, parts = first.plan, np.arange(ranks.size)
+    each, best = ranking.energies[parts, ranks], ranking.energies[:, 0]
+    labels = ranking.labels[ranks[plan.component], np.arange(plan.states.size)]
+    status = np.where(each > best, Status.BOUNDED, Status.OPTIMAL).astype(np.int8)
+    status[each == np.inf] = Status.INFEASIBLE
+    bound = np.where(each == np.inf, np.inf, best)
     worst = Status(int(status.max(initial=Status.OPTIMAL)))
-    parts = replace(best, energy=each, minimum=each, status=status)
-    return replace(first, flat=labels, energy=energy, minimum=energy, status=worst, components=parts)
+    energy, below = float(each.sum()) + constant, float(bound.sum()) + constant
+    components = replace(first.components, energy=each, minimum=each, bound=bound, status=status)
+    return replace(first, flat=labels, energy=energy, minimum=energy, bound=below, status=worst, components=components)
 
 
-def _merge(left: Ranked, right: Ranked, part: np.ndarray, k: int) -> Ranked:
-    """The k least sums of one of each; labels of `part` come from the right."""
-    out: Ranked = []
-    heap = [(left[0][0] + right[0][0], 0, 0)]
-    seen = {(0, 0)}
-    while heap and len(out) < k:
-        total, i, j = heapq.heappop(heap)
-        out.append((total, np.where(part, right[j][1], left[i][1])))
-        for pair in ((i + 1, j), (i, j + 1)):
-            if pair[0] < len(left) and pair[1] < len(right) and pair not in seen:
-                seen.add(pair)
-                heapq.heappush(heap, (left[pair[0]][0] + right[pair[1]][0], *pair))
-    return out
+def _rank(plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, first: Solution, k: int) -> Ranking:
+    """The k best answers of every component, their energies summed in float64 from the labels.
+
+    Ranked in float64 whatever the energies' dtype: successive answers are closer to each other than float32 can tell.
+    """
+    component, status = plan.component, first.components.status
+    latent, fixed = np.zeros(plan.n_components, bool), status == Status.INFEASIBLE
+    for group in plan.groups:
+        latent[component[group.start : group.start + group.count]] |= group.latent
+    fixed[[plan.lattices.component[i] for i in known.strings]] = True
+    # no component has more answers than labellings, whatever k is; only those of lattices are not counted
+    count = np.exp(np.minimum(np.bincount(component, np.log(plan.states), plan.n_components), 60.0))
+    count[plan.kinds == LATTICE] = np.inf
+    most = min(float(k), np.rint(count[~fixed]).max(initial=1.0))
+    ranking = Ranking.empty(plan, plan.n_components, int(most))
+    ranking.energies[:, 0], ranking.labels[0] = first.components.energy, first.flat
+    if most == 1:
+        return ranking
+    asked = Evidence(plan, known.allowed).question(energies.dtype).of(plan, energies)
+    asked = asked.wide() if energies.dtype == np.float32 else asked
+    if (plain := ~fixed & ~latent).any():
+        rest = asked.part(plain)
+        ranking.put(rest.components, plan, rest.components, solver.rank(rest, int(most)))
+    _rank_answers(asked.part(~fixed & latent), solver, ranking)
+    summed = [evaluate(asked._replace(bias=np.zeros(0)), labels)[0] for labels in ranking.labels]
+    return ranking.in_order(plan, np.where(ranking.energies == np.inf, np.inf, np.stack(summed, 1)))
 
 
-def _labellings(plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, component: int, k: int) -> Ranked:
-    """Lawler's partition over the answers of one component."""
+def _rank_answers(asked: Asked, solver: Solver, ranking: Ranking) -> None:
+    """Lawler's partition over the answers of each listed component, latents at their best for each."""
+    if not asked.components.size:
+        return
+    plan = asked.plan
     latent = np.zeros(plan.states.size, bool)
     for group in plan.groups:
         latent[group.start : group.start + group.count] = group.latent
-    variables = [int(v) for v in plan.variables_of(component) if not latent[v]]
-    base = Evidence(plan, known.allowed).question(energies.dtype).bias
-    listed = np.array([component])
+    bias = buffer(plan.variable_states, asked.energies.dtype)
+    bias[:] = asked.bias if asked.bias.size else 0
+    answer = Answer.empty(plan)
+    for i in range(asked.components.size):
+        _rank_component(asked.part(np.array([i])), solver, bias, latent, answer, ranking)
+
+
+def _rank_component(
+    asked: Asked, solver: Solver, bias: np.ndarray, latent: np.ndarray, answer: Answer, ranking: Ranking
+) -> None:
+    """The same for one component; bias and answer are work space, bias is left as it was."""
+    plan, component = asked.plan, int(asked.components[0])
+    inside = plan.variables_of(component)
+    variables = inside[~latent[inside]]
+    given = np.concatenate([np.arange(plan.offsets[v], plan.offsets[v + 1]) for v in inside])
+    allowed = bias[given]
 
     def ask(fixed: list[int], banned: set[int]) -> tuple[float, np.ndarray]:
         """Best labelling whose first variables are `fixed` and whose next one avoids `banned`."""
-        bias = buffer(plan.variable_states, energies.dtype)
-        if base is not None:
-            bias[:] = base
         for v, label in zip(variables, fixed, strict=False):
             span = bias[plan.offsets[v] : plan.offsets[v + 1]]
             keep = span[label]
@@ -109,45 +146,24 @@ def _labellings(plan: Plan, energies: np.ndarray, known: Evidence, solver: Solve
             span[label] = keep
         if banned:
             bias[plan.offsets[variables[len(fixed)]] + np.array(sorted(banned))] = np.inf
-        s = solver(plan, energies, Question(bias), listed)
-        return s.components.energy[component], s.flat
+        solver.minimise(asked._replace(bias=bias), answer)
+        bias[given] = allowed
+        lost = answer.status[component] == Status.INFEASIBLE
+        energy = np.inf if lost else float(evaluate(asked, answer.labels)[0][0])
+        return energy, answer.labels[inside]
 
-    out: Ranked = []
     energy, labels = ask([], set())
     heap: list[tuple[float, int, np.ndarray, list[int], set[int]]] = [(energy, 0, labels, [], set())]
-    number = 0
-    while heap and len(out) < k:
+    number = rank = 0
+    while heap and heap[0][0] < np.inf and rank < ranking.energies.shape[1]:
         energy, _, labels, fixed, banned = heapq.heappop(heap)
-        if energy == np.inf:
-            break
-        out.append((energy, labels))
-        for n in range(len(fixed), len(variables)):
-            prefix = [int(labels[v]) for v in variables[:n]]
-            avoid = {int(labels[variables[n]])} | (banned if n == len(fixed) else set())
+        ranking.energies[component, rank], ranking.labels[rank, inside] = energy, labels
+        rank += 1
+        state = labels[~latent[inside]].tolist()
+        for n in range(len(fixed), variables.size):
+            avoid = {state[n]} | (banned if n == len(fixed) else set())
             if len(avoid) == plan.states[variables[n]]:
                 continue
             number += 1
-            value, found = ask(prefix, avoid)
-            heapq.heappush(heap, (value, number, found, prefix, avoid))
-    return out
-
-
-def _strings(plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, component: int, k: int) -> Ranked:
-    """Best strings of one lattice, each excluding those found before."""
-    lattice = int(np.flatnonzero(plan.lattices.component == component)[0])
-    group = next(g for g in plan.groups if g.lattice == lattice)
-    listed = np.array([component])
-    if lattice in known.strings:
-        s = solver(plan, energies, known.question(energies.dtype), listed)
-        return [(s.components.energy[component], s.flat)]
-    states = int(plan.states[group.start : group.start + group.count].max())
-    out: Ranked = []
-    found: list[tuple[int, ...]] = []
-    while len(out) < k:
-        restriction = restrict(plan, {lattice: Acceptor.excluding(found, states)}) if found else None
-        s = solver(plan, energies, Question(None, restriction), listed)
-        if s.components.energy[component] == np.inf:
-            break
-        out.append((s.components.energy[component], s.flat))
-        found.append(tuple(int(x) for x in s.of(group)[s.path(group)]))
-    return out
+            value, found = ask(state[:n], avoid)
+            heapq.heappush(heap, (value, number, found, state[:n], avoid))

@@ -19,6 +19,7 @@ from ..kernels.minsum import (
 from ..kernels.structure import LOOPY, SCOPE
 from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
+from .ranking import Ranking
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 
@@ -60,6 +61,10 @@ class MinSum(Solver):
             DynamicProgramming(self.threads).minimise(asked.part(~loopy), answer)
         if loopy.any():
             _Sweeps(self, asked.part(loopy)).run(answer)
+
+    def rank(self, asked: Asked, k: int) -> Ranking:
+        """See Solver.rank; of forests and lattices only."""
+        return DynamicProgramming(self.threads).rank(asked, k)
 
 
 class _Sweeps:

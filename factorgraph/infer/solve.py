@@ -14,6 +14,7 @@ from ..plan import Asked, Evidence, Plan, read_answers, read_evidence
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
 from .minsum import MinSum
+from .ranking import Ranking
 from .solution import Components, Solution, Status
 from .solver import Answer, Sampler, Solver
 
@@ -67,6 +68,24 @@ class Auto(Solver):
         for solver, mask in zip(solvers, self._split(asked.plan, asked.components), strict=True):
             if mask.any():
                 solver.minimise(asked.part(mask), answer)
+
+    def rank(self, asked: Asked, k: int) -> Ranking:
+        """See Solver.rank; refuses loopy components that are too large to enumerate."""
+        swept, few, neither = self._split(asked.plan, asked.components)
+        if neither.any():
+            c = int(asked.components[np.argmax(neither)])
+            raise FactorGraphError(
+                f"k_best: component {c} has cycles and {configurations(asked.plan, c):.3g} labellings; expected "
+                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}"
+            )
+        if swept.all():
+            return DynamicProgramming(self.threads).rank(asked, k)
+        ranking = Ranking.empty(asked.plan, asked.components.size, k)
+        for solver, mask in ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few)):
+            if mask.any():
+                part = asked.part(mask)
+                ranking.put(mask, asked.plan, part.components, solver.rank(part, k))
+        return ranking
 
     def integrate(
         self,

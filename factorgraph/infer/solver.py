@@ -17,6 +17,7 @@ from ..kernels.configurations import component_biases, component_energies
 from ..kernels.simd import with_slack
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan, Question
+from .ranking import Ranking
 from .solution import TOLERANCE, Components, Solution, Status
 
 #: Writes labels int32 (n, V), one draw per row, from uniforms in [0, 1) float64 (n, V).
@@ -103,6 +104,13 @@ class Solver:
         FactorGraphError where a component has no labelling.
         """
         raise FactorGraphError(f"{type(self).__name__}: draws no samples; expected a solver that does, e.g. Auto()")
+
+    def rank(self, asked: Asked, k: int) -> Ranking:
+        """The k best labellings of every component, latents ranked like all others; of a lattice the k best strings,
+        each with its best path (so that a plan derived by a restriction of lattices is not to be asked)."""
+        raise FactorGraphError(
+            f"{type(self).__name__}: finds one labelling only; expected a solver that ranks, e.g. Auto()"
+        )
 
     def __call__(
         self,

@@ -56,6 +56,37 @@ def enumerate_minimum(c, factors, states, offsets, energies, bias, variables, la
 
 
 @kernel
+def enumerate_best(c, factors, states, offsets, energies, bias, variables, scratch, labels, costs):
+    """The costs.size best labellings of component c, ascending, the first of equal ones first; +inf where there are
+    fewer. scratch = (labels (V,), numbers int64 (k,)); writes labels[r] (per variable) of those that exist."""
+    walk, number = scratch
+    for v in variables:
+        walk[v] = 0
+    costs[:] = np.inf
+    count = np.int64(0)
+    while True:
+        cost = _cost(c, factors, states, offsets, energies, bias, variables, walk)
+        r = costs.size
+        while r > 0 and cost < costs[r - 1]:
+            r -= 1
+        if r < costs.size:
+            for q in range(costs.size - 1, r, -1):
+                costs[q] = costs[q - 1]
+                number[q] = number[q - 1]
+            costs[r] = cost
+            number[r] = count
+        count += 1
+        if not _next(variables, states, walk):
+            break
+    for r in range(costs.size):
+        if costs[r] < np.inf:
+            x = number[r]
+            for i in range(variables.size - 1, -1, -1):
+                labels[r, variables[i]] = x % states[variables[i]]
+                x //= states[variables[i]]
+
+
+@kernel
 def enumerate_sum(c, factors, states, offsets, energies, biases, variables, labels, outputs, weight):
     """Σ exp(beta · (reference − cost) − log norm) over all labellings of component c.
 

@@ -1,4 +1,4 @@
-"""The k answers of lowest energy, in order, distinct in Y (latents minimised).
+"""The k answers of lowest energy, in order, distinct in Y (latents minimised or summed).
 
 Components: Lawler 1972. The best answer of a cell of answers splits the rest of the cell into one cell per variable
 (this variable differs, the earlier ones agree); each is asked with a bias. Lattices: the next string is the best one
@@ -18,8 +18,9 @@ from ..errors import FactorGraphError
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE
 from ..plan import Acceptor, Evidence, Plan, Question, read_evidence, restrict
+from .latent import check_latent, hidden, marginalise
 from .solution import Solution, Status
-from .solve import Declared, choose
+from .solve import Declared, check_temperature, choose
 from .solver import Solver, evaluate
 
 Ranked = list[tuple[float, np.ndarray]]  # (energy, labels of all variables), ascending
@@ -34,17 +35,26 @@ def k_best(
     method: str | Solver = "auto",
     threads: int | None = None,
     memory_limit: str | int = "2 GiB",
+    latent: str = "min",
+    temperature: float = 1.0,
 ) -> list[Solution]:
     """At most `k` solutions of ascending energy with different answers; fewer if there are fewer.
+
+    latent: as in solve; "sum" ranks answers by their free energies at `temperature`.
 
     Errors: FactorGraphError as in solve, and where a component is not solved exactly.
     """
     if not isinstance(k, int | np.integer) or k < 1:
         raise FactorGraphError(f"k_best: expected k ≥ 1; got {k!r}")
+    check_latent(latent)
+    check_temperature(temperature)
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     known = read_evidence(plan, graph.named(evidence))
     solver = choose(method, threads)
+    if latent == "sum" and any(hidden(g) for g in plan.groups):
+        answers = marginalise(plan, energies, known, solver, latent, temperature, graph.alphabets, "k_best")
+        return [answers.solution(s) for s in k_best(answers, k, method=solver)]
     first = solver(plan, energies, known.question(energies.dtype), alphabets=graph.alphabets)
     if first.status == Status.INFEASIBLE:
         return []

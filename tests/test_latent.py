@@ -380,6 +380,26 @@ def test_options_are_checked() -> None:
         assert fg.solve(case.graph, latent="sum", method=method).energy == pytest.approx(expected, abs=1e-12)
 
 
+def test_contradictory_evidence_is_infeasible_in_its_component() -> None:
+    g = fg.FactorGraph()
+    y, z = g.variables("y", shape=(2,), states=2), g.variables("z", shape=(2,), states=2, latent=True)
+    g.add(fg.Table([[1.0, 2.0], [3.0, 4.0]]), y, z)
+    evidence = {"y": [0, 1], (-1, "y"): [1, 1]}  # two names of one array
+    solution = fg.solve(g, evidence=evidence, latent="sum")
+    assert solution.status == fg.solve(g, evidence=evidence).status == fg.Status.INFEASIBLE
+    assert solution.labels["y"].tolist() == [-1, 1] and solution.components.energy[0] == INF
+    assert fg.k_best(g, 2, evidence=evidence, latent="sum") == []
+    least = fg.marginals(g, evidence=evidence, latent="min")
+    assert least.log_partition == -INF and least.variables["y"].tolist() == [[0, 0], [0, 1]]
+
+
+def test_arrays_without_variables() -> None:
+    g = fg.FactorGraph()
+    g.variables("z", shape=(0,), states=2, latent=True)
+    assert fg.solve(g, latent="sum").energy == 0 and fg.marginals(g, latent="min").log_partition == 0
+    assert len(fg.k_best(g, 2, latent="sum")) == 1
+
+
 def test_without_latents_both_eliminations_are_the_same() -> None:
     g = fg.FactorGraph()
     y = g.variables("y", shape=(3,), states=2)

@@ -89,9 +89,9 @@ class Marginalised:
         several = np.bincount(plan.component, plan.states > 1, plan.n_components) > 0
         np.maximum.at(code, owner, np.where(several, each.code + 1, 0).astype(np.int8))
         dead = status == Status.INFEASIBLE
-        bound = np.bincount(owner, np.where(dead[owner], 0.0, each.bound), count)
+        bound = _total(np.where(dead[owner], 0.0, each.bound), owner, count)
         bound[dead] = np.inf
-        energy, minimum = (np.bincount(owner, values, count) for values in (each.energy, each.minimum))
+        energy, minimum = (_total(values, owner, count) for values in (each.energy, each.minimum))
         derived = found.flat.copy()
         derived[parts.free.size :] = -1
         labels = np.maximum(parts.answers.labels(derived), parts.observed)
@@ -107,7 +107,7 @@ class Marginalised:
         NaN for latents and arcs, 0 in infeasible components.
         """
         parts, base = self.parts, self.parts.plan
-        free = np.bincount(parts.owner, free_energies, base.n_components)
+        free = _total(free_energies, parts.owner, base.n_components)
         flat = np.full(base.variable_states, np.nan)
         known = np.flatnonzero(parts.observed >= 0)
         for v in (known, parts.free):
@@ -117,6 +117,12 @@ class Marginalised:
         flat[parts.answers.states[:count]] = answers[:count]
         flat[np.repeat((free == np.inf)[base.component], base.states) & ~np.isnan(flat)] = 0.0
         return flat, free
+
+
+def _total(values: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
+    out = np.zeros(count)
+    np.add.at(out, owner, values)
+    return out
 
 
 def _mask(plan: Plan, variables: np.ndarray) -> np.ndarray:
@@ -150,7 +156,7 @@ def marginalise(
             )
     parts = Elimination(plan, known.allowed, where)
     energies = energies if energies.size else np.zeros(1, energies.dtype)  # sources −1 still index it
-    values = np.empty(parts.values)
+    values = np.full(parts.values, np.inf)  # … and stays so where evidence is contradictory
     for low, high in parts.chunks():
         clamped = parts.clamped(low, high)
         wide = clamped.energies(energies, out=buffer(clamped.plan.size, np.float64))
@@ -166,7 +172,7 @@ def marginalise(
         values[parts.first[low] : parts.first[high]] = _eliminated(solver, asked, latent, temperature)
     if plan.lattices.nodes.size:
         asked = Evidence(plan, None, known.strings).question(energies.dtype).of(plan, energies, plan.lattices.component)
-        values[parts.first[-1] :] = _eliminated(solver, asked.wide(), latent, temperature)
+        values[parts.first[-1] :][: plan.lattices.nodes.size] = _eliminated(solver, asked.wide(), latent, temperature)
     tables = parts.answers.energies(energies, out=buffer(parts.answers.plan.size, np.float64))
     tables[parts.computed] = values
     return Marginalised(parts, tables, names)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import FactorGraphError
 from ..kernels.tables import DENSE, POTTS
 from .block import Block, Lattices
 from .plan import Plan
@@ -38,9 +37,6 @@ def choices_of(plan: Plan, allowed: np.ndarray | None) -> Choices:
     owner = np.repeat(np.arange(sizes.size), sizes)[allowed]
     left = np.flatnonzero(allowed) - plan.offsets[owner]
     count = np.bincount(owner, minlength=sizes.size)
-    if not count.all():
-        name = name_of(plan, int(np.argmin(count)))
-        raise FactorGraphError(f"evidence[{name!r}]: contradictory evidence, it allows no state. Allow at least one")
     begin = widest + np.cumsum(count) - count
     states = np.concatenate([np.arange(widest), left])
     number = np.arange(sizes.size)

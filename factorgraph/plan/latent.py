@@ -37,16 +37,24 @@ CHUNK = 1 << 20
 class Elimination:
     """Regions, boundaries and the two derived plans of a plan whose evidence leaves the states `allowed`.
 
-    `values` numbers are to be computed, one per component of `clamped` (region after region, the last answer of a
-    boundary turning fastest) and then one per lattice, whose string must be known. They belong into the energies of
-    `answers.plan` at `computed` int64 (values,). `owner` int64: the base component of each of its components;
-    `free` int64: the unobserved answers, its first variables. What is constant given the evidence hangs on stand-ins,
-    variables of one state behind them, one per base component. `observed` int32 (V,): labels that the evidence fixes.
+    `values` numbers are to be computed: one per component of `clamped`, region after region, the last answer of a
+    boundary turning fastest; one per lattice, whose string must be known; and +inf per `contradictory` variable, to
+    which the evidence leaves no state. They belong into the energies of `answers.plan` at `computed` int64 (values,).
+
+    `free` int64: the unobserved answers, first among the variables of `answers.plan`. What is constant given the
+    evidence hangs on stand-ins, variables of one state behind them, at most one per base component. `owner` int64:
+    the base component of each component of `answers.plan`. `observed` int32 (V,): labels that the evidence fixes.
 
     Errors: FactorGraphError, beginning with `where`, for boundaries of too many joint states.
     """
 
     def __init__(self, plan: Plan, allowed: np.ndarray | None = None, where: str = "latent"):
+        self.contradictory = np.zeros(0, np.int64)
+        if allowed is not None:
+            left = np.bincount(np.repeat(np.arange(plan.states.size), plan.states), allowed, plan.states.size)
+            self.contradictory = np.flatnonzero(left == 0)
+            allowed = allowed.copy()
+            allowed[plan.offsets[self.contradictory]] = True
         self.plan, self.choices = plan, choices_of(plan, allowed)
         self.latent = np.zeros(plan.states.size, bool)
         for group in plan.groups:
@@ -99,7 +107,7 @@ class Elimination:
             self._refuse(where, int(np.argmax(joint)), float(joint.max()))
         self.joint = joint.astype(np.int64)
         self.first = np.append(0, np.cumsum(self.joint))
-        self.values = int(self.first[-1]) + plan.lattices.nodes.size
+        self.values = int(self.first[-1]) + plan.lattices.nodes.size + self.contradictory.size
         self.stride = np.ones_like(self.width)
         for k in range(1, int(np.diff(self.ends).max(initial=0))):
             inside = np.flatnonzero(np.arange(owner.size) + k < self.ends[owner + 1])
@@ -167,7 +175,8 @@ class Elimination:
         parts = []
         bare = np.flatnonzero(np.diff(self.ends) == 0)
         heads = self.members[(np.cumsum(self.size) - self.size)[bare]]
-        closed = np.concatenate([plan.component[heads], lattices.component]).astype(np.int64)
+        lost = plan.component[self.contradictory]
+        closed = np.concatenate([plan.component[heads], lattices.component, lost]).astype(np.int64)
         constant = [closed]
         for block, touching in zip(self._blocks, self._touching, strict=True):
             rows = np.delete(np.arange(len(block.scopes)), touching)

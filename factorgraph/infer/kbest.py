@@ -1,4 +1,4 @@
-"""The k answers of lowest energy, in order, distinct in Y (latents minimised).
+"""The k answers of lowest energy, in order, distinct in Y (latents minimised or summed).
 
 Every component is ranked by itself (Solver.rank), then the k least sums of one answer of each are formed. A component
 with latents is ranked by Lawler's partition over its answers (Lawler 1972): the best answer of a cell of answers splits
@@ -19,9 +19,10 @@ from ..errors import FactorGraphError
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Evidence, Plan, read_evidence
+from .latent import check_latent, hidden, marginalise
 from .ranking import Ranking, best_sums
 from .solution import Solution, Status
-from .solve import Declared, choose
+from .solve import Declared, check_temperature, choose
 from .solver import Answer, Solver, evaluate
 
 
@@ -35,20 +36,33 @@ def k_best(
     threads: int | None = None,
     memory_limit: str | int = "2 GiB",
     each: bool = False,
+    latent: str = "min",
+    temperature: float = 1.0,
 ) -> list[Solution]:
     """At most `k` solutions of ascending energy with different answers; fewer if there are fewer.
 
     each: rank every component by itself, as the examples of a data set want: solution r holds the r-th best answer of
     each. A component that has none has labels −1, energy +inf and status INFEASIBLE there.
+    latent: as in solve; "sum" ranks answers by their free energies at `temperature`.
 
     Errors: FactorGraphError as in solve, and where a component is not solved exactly.
     """
     if not isinstance(k, int | np.integer) or k < 1:
         raise FactorGraphError(f"k_best: expected k ≥ 1; got {k!r}")
+    check_latent(latent)
+    check_temperature(temperature)
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     known = read_evidence(plan, graph.named(evidence))
     solver = choose(method, threads)
+    if latent == "sum" and any(hidden(g) for g in plan.groups):
+        answers = marginalise(plan, energies, known, solver, latent, temperature, graph.alphabets, "k_best")
+        owner = answers.parts.owner
+        if each and np.unique(owner).size < owner.size:
+            raise FactorGraphError(
+                "k_best(each=True, latent='sum'): evidence cuts a component into several. Leave one of the two out"
+            )
+        return [answers.solution(s) for s in k_best(answers, k, method=solver, each=each)]
     first = solver(plan, energies, known.question(energies.dtype), alphabets=graph.alphabets)
     feasible = first.components.status != Status.INFEASIBLE
     loose = np.flatnonzero(feasible & (first.components.status != Status.OPTIMAL))

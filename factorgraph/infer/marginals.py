@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..plan import Asked, Group, Plan, Question, read_evidence
+from .latent import check_latent, hidden, marginalise
 from .solution import ByName, padded
 from .solve import Declared, check_temperature, choose
 from .solver import Solver, check_constant, check_distribution
@@ -30,7 +31,9 @@ class Marginals:
 
     flat: float64 over the variable states. log_partition: log Σ exp(−E / T), float64; −inf where nothing is feasible.
     kind: "exact". free_energies: float64 (C,), −T log Z of each component. configurations: with `factors=True` float64
-    in the energies' layout (see `factors`), else None.
+    in the energies' layout (see `factors`), else None. latent: "sum" for the distribution of answers and latents; "min"
+    for that of answers Y under min_Z E(Y, Z): latents and arcs have none then, NaN in `flat`, and are missing in
+    `variables`.
     """
 
     plan: Plan
@@ -39,6 +42,7 @@ class Marginals:
     free_energies: np.ndarray
     kind: str = "exact"
     configurations: np.ndarray | None = None
+    latent: str = "sum"
 
     def of(self, group: Group) -> np.ndarray:
         """(*shape, K): probability of each state; ragged alphabets are padded with 0. Arcs: of lying on the path."""
@@ -47,7 +51,8 @@ class Marginals:
     @cached_property
     def variables(self) -> ByName:
         """Marginals by name."""
-        return ByName(self.plan, list(self.plan.groups), self.of, "marginals")
+        groups = [g for g in self.plan.groups if self.latent == "sum" or not hidden(g)]
+        return ByName(self.plan, groups, self.of, "marginals")
 
     @cached_property
     def factors(self) -> tuple[np.ndarray, ...]:
@@ -72,18 +77,30 @@ def marginals(
     threads: int | None = None,
     memory_limit: str | int = "2 GiB",
     factors: bool = False,
+    latent: str = "sum",
 ) -> Marginals:
     """Marginals of every variable and log Z, given the evidence; exact, or refused. `factors`: of every factor as well.
+
+    latent: "sum" asks for the Gibbs distribution of answers and latents. "min" asks for that of the answers alone under
+    E(Y) = min_Z E(Y, Z): P(Y) ∝ exp(−E(Y) / T); latents and paths of lattices have no marginals then.
 
     Errors: FactorGraphError as in solve, for a temperature that is not positive, and for graphs too large to sum.
     """
     check_temperature(temperature)
+    check_latent(latent)
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
-    question = read_evidence(plan, graph.named(evidence)).question(energies.dtype)
+    known, solver = read_evidence(plan, graph.named(evidence)), choose(method, threads)
+    if latent == "min" and any(hidden(g) for g in plan.groups):
+        if factors:
+            raise FactorGraphError("marginals: factors have none where latents are minimised. Leave out factors=True")
+        answers = marginalise(plan, energies, known, solver, latent, temperature, graph.alphabets, "marginals")
+        over = marginals(answers, temperature, method=solver)
+        flat, free = answers.marginals(over.flat, over.free_energies)
+        return Marginals(plan, flat, over.log_partition, free, latent=latent)
+    question = known.question(energies.dtype)
     asked = question.of(plan, energies)
     flat = np.zeros(asked.plan.variable_states)
-    solver = choose(method, threads)
     configurations = None
     if factors:
         free, configurations = _configurations(plan, question, asked.wide(), solver, temperature, flat)

@@ -10,12 +10,13 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.structure import LOOPY
-from ..plan import Asked, Evidence, Plan, read_answers, read_evidence
+from ..plan import Asked, Plan, read_answers, read_evidence
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
+from .latent import check_latent, hidden, marginalise
 from .minsum import MinSum
 from .ranking import Ranking
-from .solution import Components, Solution, Status
+from .solution import Solution
 from .solver import Answer, Sampler, Solver
 
 #: Loopy components of at most this many labellings are enumerated by `auto`.
@@ -173,10 +174,12 @@ def solve(
     """The labelling of lowest energy, and how sure that is.
 
     evidence: {name: labels}, see the README; initial: a labelling to start iterative methods from. latent: "min"
-    minimises latents along with the answers; "sum" asks for the free energy −T log Σ_Z exp(−E / T) of answers that
-    the evidence fixes. time_limit in seconds; memory_limit bytes, e.g. "2 GiB".
+    minimises latents along with the answers. "sum" sums them out, min over Y of F(Y) = −T log Σ_Z exp(−E(Y, Z) / T):
+    `energy` is then the free energy of Y, and latents and arcs have label −1. time_limit in seconds; memory_limit
+    bytes, e.g. "2 GiB".
 
-    Errors: FactorGraphError for wrong names, shapes, states, options. An infeasible problem is a status, not an error.
+    Errors: FactorGraphError for wrong names, shapes, states, options; for latents whose sum joins too many answers, and
+    lattices without a string, where latent="sum". An infeasible problem is a status, not an error.
     """
     if not hasattr(graph, "compile"):
         raise FactorGraphError(f"solve: expected a FactorGraph (or anything with compile()); got {graph!r}")
@@ -184,12 +187,14 @@ def solve(
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     known = read_evidence(plan, graph.named(evidence))
     start = None if initial is None else read_answers(plan, graph.named(initial), "initial").labels
-    solver = choose(method, threads, time_limit=time_limit, initial=start)
-    if latent not in ("min", "sum"):
-        raise FactorGraphError(f"latent: expected 'min' or 'sum'; got {latent!r}")
+    check_latent(latent)
     check_temperature(temperature)
-    if latent == "sum" and (plan.lattices.nodes.size or any(g.latent for g in plan.groups)):
-        return _free_energy(plan, energies, known, solver, temperature, graph.alphabets)
+    if latent == "sum" and any(hidden(g) for g in plan.groups):
+        exact = choose(method, threads)
+        answers = marginalise(plan, energies, known, exact, latent, temperature, graph.alphabets, "solve")
+        solver = choose(method, threads, time_limit=time_limit, initial=answers.start(start))
+        return answers.solution(solver(answers.compile(), answers.tables))
+    solver = choose(method, threads, time_limit=time_limit, initial=start)
     return solver(plan, energies, known.question(energies.dtype), alphabets=graph.alphabets)
 
 
@@ -197,38 +202,3 @@ def check_temperature(temperature: float) -> None:
     """Refuse temperatures that are not positive and finite."""
     if not isinstance(temperature, (int, float, np.number)) or not 1e-300 < temperature < np.inf:
         raise FactorGraphError(f"temperature: expected a positive finite number; got {temperature!r}")
-
-
-def _free_energy(
-    plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, temperature: float, alphabets: Mapping[Any, Any]
-) -> Solution:
-    """Free energy of fully observed answers with latents summed."""
-    labels = np.full(plan.states.size, -1, np.int32)
-    allowed = np.ones(plan.variable_states, bool) if known.allowed is None else known.allowed
-    count = np.add.reduceat(allowed, plan.offsets[:-1]) if plan.states.size else np.zeros(0)
-    for group in plan.groups:
-        span = slice(group.start, group.start + group.count)
-        if group.lattice >= 0:
-            open_ = group.lattice not in known.strings
-        else:
-            open_ = not group.latent and bool((count[span] > 1).any())
-        if open_:
-            raise FactorGraphError(
-                f"solve(latent='sum'): {group.name!r} is not observed; minimising answers over summed latents is not "
-                "offered here. Give all answers as evidence, or use latent='min'"
-            )
-        if not group.latent and group.lattice < 0:
-            first = np.repeat(np.arange(group.count), plan.states[span])
-            flat = allowed[plan.offsets[group.start] : plan.offsets[group.start + group.count]]
-            start = plan.offsets[:-1][span] - plan.offsets[group.start]
-            state = np.arange(flat.size) - np.repeat(start, plan.states[span])
-            labels[group.start + first[flat]] = state[flat]
-    free = solver.integrate(known.question(energies.dtype).of(plan, energies), temperature)
-    status = np.where(free == np.inf, Status.INFEASIBLE, Status.OPTIMAL).astype(np.int8)
-    labels[(free == np.inf)[plan.component]] = -1
-    total = float(free.sum()) + plan.constant(energies)
-    if total == np.inf:
-        labels[:] = -1
-    worst = Status.INFEASIBLE if total == np.inf else Status.OPTIMAL
-    parts = Components(free, free, free, status, np.zeros(free.size, np.int8), ("sum over latents",))
-    return Solution(plan, labels, total, total, total, worst, parts, alphabets)

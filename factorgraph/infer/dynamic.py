@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
@@ -36,9 +37,11 @@ Task = Callable[[np.ndarray, np.ndarray], None]  # (components, out): writes one
 class DynamicProgramming(Solver):
     """Viterbi and forward-backward, on any forest and any lattice; refuses loopy components.
 
-    Chains, trees: Viterbi 1967; Pearl 1988. Lattices: LeCun, Bottou, Bengio, Haffner 1998, section VI.
+    Chains, trees: Viterbi 1967; Pearl 1988. Lattices: LeCun, Bottou, Bengio, Haffner 1998, section VI. Components that
+    are not done within `time_limit` seconds are labelled by their first allowed states, APPROXIMATE, by `minimise`.
     """
 
+    time_limit: float | None = None
     name: ClassVar[str] = "dynamic programming"
 
     def exact_on(self, plan: Plan, component: int) -> bool:
@@ -49,10 +52,17 @@ class DynamicProgramming(Solver):
         """Exact labels by backtracing, never by per-variable minima."""
         least = self.minima(asked, answer.labels, answer.energy)
         answer.sign(asked.components, self.name, np.where(least == np.inf, Status.INFEASIBLE, Status.OPTIMAL))
+        late = asked.components[np.isnan(least)]
+        if late.size:  # sweeps that go on in the background must not change the answer any more
+            answer.labels, answer.energy = answer.labels.copy(), answer.energy.copy()
+            answer.energy[late] = np.nan
+            answer.status[late] = Status.APPROXIMATE
+            _label_first(asked, late, answer.labels)
 
     def minima(self, asked: Asked, labels: np.ndarray, energy: np.ndarray) -> np.ndarray:
         """Minimum (float64, as rounded by the energies' dtype) of each listed component; writes its labels.
 
+        NaN where the time limit came first.
         energy float64 (C,): receives the energy of a component's labels where the sweep sums it, see Answer.
         """
         plan, energies, bias, components = asked
@@ -78,7 +88,9 @@ class DynamicProgramming(Solver):
             work = (np.empty(size), np.empty(size), np.empty(2 * size, np.int64), np.empty(plan.extent.table))
             minimise_lattices(part, plan.schedule, energies, bias, work, labels, out)
 
-        least = self._each(asked, ((others, sweep_others), (runs, sweep_runs), (lattice, sweep_lattices)))
+        tasks = ((others, sweep_others), (runs, sweep_runs), (lattice, sweep_lattices))
+        deadline = None if self.time_limit is None else perf_counter() + self.time_limit
+        least = self._each(asked, tasks, deadline=deadline)
         if energies.dtype == np.float32:
             doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
@@ -157,18 +169,42 @@ class DynamicProgramming(Solver):
         forest, lattice = _split(asked)
         return self._each(asked, ((forest, weigh(forests)), (lattice, weigh(lattices))))
 
-    def _each(self, asked: Asked, tasks: Iterable[tuple[np.ndarray, Task]], alone: bool = False) -> np.ndarray:
-        """What the tasks, each with the indices of its components, write: one float64 per component asked."""
-        out = np.empty(asked.components.size)
+    def _each(
+        self,
+        asked: Asked,
+        tasks: Iterable[tuple[np.ndarray, Task]],
+        alone: bool = False,
+        deadline: float | None = None,
+    ) -> np.ndarray:
+        """What the tasks, each with the indices of its components, write: one float64 per component asked, NaN where
+        the deadline came first."""
+        out = np.full(asked.components.size, np.nan)
         for chosen, task in tasks:
 
-            def some(part: np.ndarray, task: Task = task) -> None:
+            def some(part: np.ndarray, task: Task = task) -> tuple[np.ndarray, np.ndarray]:
                 values = np.empty(part.size)
                 task(asked.components[part], values)
-                out[part] = values
+                return part, values
 
-            spread(chosen, asked.plan.work[asked.components[chosen]], some, 1 if alone else self.threads)
+            work = asked.plan.work[asked.components[chosen]]
+            for part, values in spread(chosen, work, some, 1 if alone else self.threads, deadline=deadline):
+                out[part] = values
         return out
+
+
+def _label_first(asked: Asked, components: np.ndarray, labels: np.ndarray) -> None:
+    """Label the variables of forests by their first states without infinite bias; the arcs of lattices by −1."""
+    plan, _, bias, _ = asked
+    late = np.zeros(plan.n_components, bool)
+    late[components] = True
+    late &= plan.kinds != LATTICE
+    labels[np.isin(plan.component, components)] = -1
+    variables = np.flatnonzero(late[plan.component])
+    states = plan.states[variables]
+    owner = np.repeat(variables, states)
+    state = np.arange(owner.size) - np.repeat(np.cumsum(states) - states, states)
+    open_ = np.ones(owner.size, bool) if not bias.size else bias[plan.offsets[owner] + state] < np.inf
+    labels[owner[open_][::-1]] = state[open_][::-1]
 
 
 def _split(asked: Asked) -> tuple[np.ndarray, np.ndarray]:

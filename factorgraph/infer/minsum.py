@@ -58,7 +58,7 @@ class MinSum(Solver):
         """All loopy components are swept together; each keeps its own best labelling."""
         loopy = asked.plan.kinds[asked.components] == LOOPY
         if not loopy.all():
-            DynamicProgramming(self.threads).minimise(asked.part(~loopy), answer)
+            DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
         if loopy.any():
             _Sweeps(self, asked.part(loopy)).run(answer)
 

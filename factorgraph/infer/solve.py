@@ -62,7 +62,7 @@ class Auto(Solver):
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """Hand each component to the method that fits it."""
         solvers = (
-            DynamicProgramming(self.threads),
+            DynamicProgramming(self.threads, self.time_limit),
             BruteForce(self.threads),
             MinSum(self.threads, time_limit=self.time_limit, initial=self.initial),
         )
@@ -152,7 +152,7 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
         case "min-sum":
             return MinSum(threads, **given)
         case "dynamic":
-            return DynamicProgramming(threads)
+            return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
     raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}")

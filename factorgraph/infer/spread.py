@@ -1,14 +1,16 @@
-"""Work on many components: in slices, so that ctrl-C is obeyed, and on threads, so that all cores are used.
+"""Work on many components: in slices and on threads, so that all cores are used and the caller can always be stopped.
 
 Every component is answered on its own, and sums over components are made in a fixed order by whoever asks: the answer
-is the same for any number of threads.
+is the same for any number of threads. Long work never runs in the caller's own thread: ctrl-C and deadlines are obeyed
+at once, even while one kernel call sweeps a component of ten million variables; it ends in the background.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from time import perf_counter
 from typing import TypeVar
 
 import numpy as np
@@ -17,7 +19,7 @@ Result = TypeVar("Result")
 
 #: Configurations that make a second thread worth its start: about a millisecond.
 THREAD_WORK = 1e7
-#: Configurations of a slice, far below 100 ms of any kernel.
+#: Configurations of a slice, far below 100 ms of any kernel; more than this never runs in the caller's thread.
 SLICE = 2e7
 #: Slices per thread, so that uneven components even out.
 CHUNKS = 4
@@ -41,11 +43,13 @@ def spread(
     task: Callable[[np.ndarray], Result],
     threads: int | None,
     size: float | None = None,
+    deadline: float | None = None,
 ) -> list[Result]:
     """Results of `task` for slices of `chosen`, in order; work[i] (configurations) is that of chosen[i].
 
-    size: the work of a slice, for sums over slices that shall not depend on the number of threads.
-    An exception, ctrl-C among them, stops what has not begun and is raised when the running slices have ended.
+    size: the work of a slice, for sums over slices that shall not depend on the number of threads. deadline: on the
+    clock of perf_counter; slices that are not done by then are missing in the result, and those that have begun end in
+    the background, so that what they write to must be theirs. Exceptions are raised, ctrl-C among them.
     """
     if not chosen.size:
         return []
@@ -56,10 +60,12 @@ def spread(
         slices = max(slices, CHUNKS * count)
     cuts = np.searchsorted(ends, ends[-1] / slices * np.arange(1, slices))
     parts = [part for part in np.split(chosen, cuts) if part.size]
-    if count == 1 or len(parts) == 1:
+    if ends[-1] <= SLICE and (count == 1 or len(parts) == 1):
         return [task(part) for part in parts]
     pool = ThreadPoolExecutor(count)
     try:
-        return list(pool.map(task, parts))
+        futures = [pool.submit(task, part) for part in parts]
+        wait(futures, None if deadline is None else max(0.0, deadline - perf_counter()), FIRST_EXCEPTION)
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [future.result() for future in futures if future.done() and not future.cancelled()]

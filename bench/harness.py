@@ -49,7 +49,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Row:
-    """One claim: `ours` in `unit`; `bar` limits ours / referee where there is a referee, else ours itself."""
+    """One claim: `ours` in `unit`; `bar` limits ours / referee where there is a referee, else ours itself.
+
+    `peak` is the share of what the machine can do at most that ours reaches, `floor` the least it may be.
+    """
 
     what: str
     unit: str
@@ -57,6 +60,8 @@ class Row:
     referee: Measure | None = None
     bar: float | None = None
     note: str = ""
+    peak: float | None = None
+    floor: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -65,11 +70,11 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """pass, miss, or nothing where no bar applies."""
-        if self.bar is None:
-            return ""
+        """pass, miss, or nothing where no bar and no floor applies."""
         judged = self.ours.minimum if self.ratio is None else self.ratio
-        return "pass" if judged <= self.bar else "miss"
+        held = [] if self.bar is None else [judged <= self.bar]
+        held += [] if self.floor is None or self.peak is None else [self.peak >= self.floor]
+        return "" if not held else "pass" if all(held) else "miss"
 
 
 Section = Callable[[Options], Iterable[Row]]
@@ -88,6 +93,33 @@ def alternate(variants: Mapping[str, Callable[[], object]], repeat: int) -> dict
             seconds[name].append(time.perf_counter() - begin)
             del result
     return seconds
+
+
+def compare(
+    times: Mapping[str, Sequence[float]],
+    what: str,
+    referee: Sequence[str] | str = (),
+    ours: str = "ours",
+    unit: str = "ms",
+    scale: float = 1e3,
+    share: float = 1.0,
+    **claim: Any,
+) -> Row:
+    """A row of what `alternate` measured: `ours` against the fastest of the referees, seconds times `scale`.
+
+    share: the part of the work that the referee did; its time is scaled up linearly, and the note says so. Referees
+    that were not measured drop out; with none left no bar applies.
+    """
+    measured = [name for name in ([referee] if isinstance(referee, str) else referee) if name in times]
+    mine = Measure.of([scale * s for s in times[ours]])
+    if not measured:
+        return Row(what, unit, mine, **{**claim, "bar": None if referee else claim.get("bar")})
+    best = min(measured, key=lambda name: min(times[name]))
+    notes = [best] if len(measured) > 1 else []
+    notes += [] if share == 1 else [f"referee on {100 * share:.3g} % of the work, scaled up"]
+    notes += [claim.pop("note")] if claim.get("note") else []
+    theirs = Measure.of([scale * s / share for s in times[best]])
+    return Row(what, unit, mine, theirs, **{**claim, "note": "; ".join(notes)})
 
 
 def peak_megabytes(work: Callable[[], object]) -> float:
@@ -147,8 +179,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-COLUMNS = ("measurement", "unit", "ours min", "median", "referee min", "median", "ratio", "bar", "")
-_FORMAT = "{:<52} {:>5} {:>9} {:>9} {:>11} {:>9} {:>6} {:>6} {:<5}{}"
+COLUMNS = ("measurement", "unit", "ours min", "median", "referee min", "median", "ratio", "bar", "peak", "")
+_FORMAT = "{:<52} {:>5} {:>9} {:>9} {:>11} {:>9} {:>6} {:>6} {:>7} {:<5}{}"
 
 
 def heading() -> str:
@@ -162,9 +194,10 @@ def line(row: Row) -> str:
     cells = [row.ours.minimum, row.ours.median]
     cells += [row.referee.minimum, row.referee.median] if row.referee else []
     numbers = [f"{value:.4g}" for value in cells] + [""] * (4 - len(cells))
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    bar = "" if row.bar is None else f"{row.bar:g}"
-    return _FORMAT.format(row.what, row.unit, *numbers, ratio, bar, row.verdict, row.note).rstrip()
+    ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
+    bar = "" if row.bar is None else f"{row.bar:.3g}"
+    peak = "" if row.peak is None else f"{row.peak:.0%}" if row.floor is None else f"{row.peak:.0%}≥{100 * row.floor:g}"
+    return _FORMAT.format(row.what, row.unit, *numbers, ratio, bar, peak, row.verdict, row.note).rstrip()
 
 
 def write(name: str, rows: Sequence[Row], options: Options, header: Mapping[str, Any]) -> Path:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numba.core import dispatcher, event
 from scipy import sparse
 
 import factorgraph as fg
-from bench import workloads
-from bench.harness import Measure, Options, Row, alternate, fresh, peak_megabytes, program
+from bench import ours, workloads
+from bench.harness import Measure, Options, Row, alternate, fresh, peak_megabytes
 from bench.referees import chain_perceptron, viterbi
 
 _serial = itertools.count(1)
@@ -36,14 +33,6 @@ def _grid(data: workloads.Grid) -> fg.FactorGraph:
     g.add(fg.Table(data.unary), x)
     g.add(edge, x[:, :-1], x[:, 1:])
     g.add(edge, x[:-1], x[1:])
-    return g
-
-
-def _tree(data: workloads.Tree) -> fg.FactorGraph:
-    g = fg.FactorGraph()
-    x = g.variables("x", shape=(len(data.unary),), states=data.unary.shape[1])
-    g.add(fg.Table(data.unary), x)
-    g.add(fg.Table(data.pairwise), x[data.parent], x[data.child])
     return g
 
 
@@ -83,8 +72,8 @@ def grid_peak(side: int, sweep: bool) -> float:
 
 def tree_peak(variables: int) -> float:
     """Megabytes that declaring and compiling the tree adds (fresh process)."""
-    _compiled(_tree, workloads.tree(50, 8, True), True)()
-    return peak_megabytes(_compiled(_tree, workloads.tree(variables, 8, True), True))
+    _compiled(ours.tree, workloads.tree(50, 8, True), True)()
+    return peak_megabytes(_compiled(ours.tree, workloads.tree(variables, 8, True), True))
 
 
 def grid(options: Options) -> Iterator[Row]:
@@ -109,8 +98,8 @@ def tree(options: Options) -> Iterator[Row]:
     variants = {}
     for name, renamed in (("as grown", False), ("renamed", True)):
         data = workloads.tree(size, 8, renamed)
-        variants[f"({name}): declare + compile"] = _compiled(_tree, data)
-        variants[f"({name}): declare + compile + order"] = _compiled(_tree, data, True)
+        variants[f"({name}): declare + compile"] = _compiled(ours.tree, data)
+        variants[f"({name}): declare + compile + order"] = _compiled(ours.tree, data, True)
     for name, seconds in alternate(variants, min(options.repeat, 5)).items():
         yield Row(f"tree of {size} {name}", "s", Measure.of(seconds), bar=1.0)
     yield Row(f"tree of {size} (renamed): peak, with order", "MB", Measure.of([fresh(tree_peak, size)]))
@@ -198,10 +187,7 @@ def decode(options: Options) -> Iterator[Row]:
     """MAP of 1000 x 100 x 26 by `fg.solve`, everything but the declaration, against the bare kernel on one thread."""
     count = options.size(1000, 50)
     unary, table = workloads.chains(count, 100, 26)
-    g = fg.FactorGraph()
-    y = g.variables("y", shape=(count, 100), states=26)
-    g.add(fg.Table(unary), y)
-    g.add(fg.Table(table), y[:, :-1], y[:, 1:])
+    g = ours.equal_chains(unary, table)
     problem = viterbi.prepare(unary.reshape(-1, 26), table, np.arange(count + 1) * 100)
     space = viterbi.work(problem)
     if not np.array_equal(fg.solve(g).labels["y"].ravel(), viterbi.decode(problem, *space)):
@@ -216,87 +202,4 @@ def decode(options: Options) -> Iterator[Row]:
         yield Row(f"MAP of {count}x100x26 float32, {name}", "ms", times[name], times["bare"], bar=2.0)
 
 
-# ---- compile no more than once, start fast ------------------------------------------------------------------------
-
-
-class _Compilations(event.Listener):
-    """Counts what numba compiles."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def on_start(self, event: Any) -> None:
-        self.count += 1
-
-    def on_end(self, event: Any) -> None:
-        pass
-
-
-def _specialisations() -> set[tuple[str, str]]:
-    """Name and signature of all jitted functions of the library, compiled or loaded from the cache."""
-    modules = [module for name, module in sys.modules.items() if name.startswith("factorgraph")]
-    kernels = {id(x): x for m in modules for x in vars(m).values() if isinstance(x, dispatcher.Dispatcher)}
-    return {(kernel.__name__, str(signature)) for kernel in kernels.values() for signature in kernel.signatures}
-
-
-def count_kernels(rounds: int) -> dict[str, Any]:
-    """Per dtype: how many specialisations the first solves made, which the other graphs added, compiled or loaded,
-    and how often numba compiled for them."""
-    from bench import graphs  # only the fresh process needs them
-
-    found = {}
-    for dtype in (np.float32, np.float64):
-        before = _specialisations()
-        for g in graphs.representatives(dtype):
-            fg.solve(g)
-        first = _specialisations()
-        listener = _Compilations()
-        with event.install_listener("numba:compile", listener):
-            for g in graphs.shapes(dtype, rounds):
-                fg.solve(g)
-        added = sorted({name for name, _ in _specialisations() - first})
-        found[np.dtype(dtype).name] = [len(first - before), added, listener.count]
-    return found
-
-
-def kernels(options: Options) -> Iterator[Row]:
-    """After one solve of every component class, thirty graphs of other shapes need no further kernel."""
-    rounds = options.size(6, 2)
-    for dtype, (first, added, compiled) in fresh(count_kernels, rounds).items():
-        what = f"further kernels for {5 * rounds} more graphs, {dtype}"
-        note = ", ".join(added) or f"{first} specialisations in the first solves"
-        yield Row(what, "", Measure.of([max(len(added), compiled)]), bar=0, note=note)
-
-
-_FIRST = """
-import factorgraph as fg
-g = fg.FactorGraph()
-x = g.variables("x", shape={shape}, states=3)
-g.add(fg.Table([0.0, 1.0, 2.0]), x)
-{edges}
-assert fg.solve(g).energy == 0
-"""
-_ANSWERS = {
-    "chain": _FIRST.format(shape="(8,)", edges="g.add(fg.Potts(0.5), x[:-1], x[1:])"),
-    "grid": _FIRST.format(
-        shape="(3, 3)", edges="g.add(fg.Potts(0.5), x[:-1], x[1:]); g.add(fg.Potts(0.5), x[:, :-1], x[:, 1:])"
-    ),
-}
-
-
-def start(options: Options) -> Iterator[Row]:
-    """Whole interpreters: import, and the first answer with an empty and with a filled kernel cache."""
-    bare = [program("import numpy, numba") for _ in range(3)]
-    imported = [program("import factorgraph") for _ in range(3)]
-    note = f"numpy and numba alone {min(cpu for cpu, _ in bare):.2f}"
-    yield Row("import factorgraph, CPU", "s", Measure.of([cpu for cpu, _ in imported]), bar=0.5, note=note)
-    for name, source in _ANSWERS.items():
-        with tempfile.TemporaryDirectory() as cache:
-            cold = [program(source, NUMBA_CACHE_DIR=cache)]
-            warm = [program(source, NUMBA_CACHE_DIR=cache) for _ in range(3)]
-        for state, runs, bar in (("cold", cold, 6.0), ("warm", warm, 1.5)):
-            for clock, seconds in zip(("CPU", "wall"), zip(*runs)):
-                yield Row(f"first answer of a {name}, {state}, {clock}", "s", Measure.of(seconds), bar=bar)
-
-
-SECTIONS = (grid, tree, chains, epoch, decode, kernels, start)
+SECTIONS = (grid, tree, chains, epoch, decode)

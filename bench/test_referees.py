@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.special import logsumexp
 
-from bench import workloads
+from bench import ours, peers, workloads
 from bench.referees import chain_perceptron, viterbi
+from bench.twins import chains, lattices, machine, trees
+from bench.twins.build import COMPILER
+
+compiled = pytest.mark.skipif(COMPILER is None, reason="no g++: no twins")
+STATES = (1, 2, 9, 16, 17, 26, 33)
 
 
 def naive_viterbi(unary: np.ndarray, pairwise: np.ndarray) -> list[int]:
@@ -27,9 +35,9 @@ def test_viterbi(states: int, dtype: type) -> None:
     rng = np.random.default_rng(states)
     lengths = rng.integers(1, 9, 12)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    unary = rng.integers(0, 5, (offsets[-1], states)).astype(dtype)  # many ties
+    unary: np.ndarray = rng.integers(0, 5, (offsets[-1], states)).astype(dtype)  # many ties
     unary[rng.random(unary.shape) < 0.1] = np.inf
-    pairwise = rng.integers(0, 5, (states, states)).astype(dtype)
+    pairwise: np.ndarray = rng.integers(0, 5, (states, states)).astype(dtype)
     problem = viterbi.prepare(unary, pairwise, offsets)
     labels = viterbi.decode(problem, *viterbi.work(problem))
     twin = [label for a, b in zip(offsets[:-1], offsets[1:]) for label in naive_viterbi(unary[a:b], pairwise)]
@@ -67,8 +75,8 @@ def test_perceptron(states: int) -> None:
                     sum_ += sign * steps * step
             steps += 1
         assert learner.epoch(order) == mistakes
-    for ours, current, sum_ in zip(learner.average(), (emit, table), sums):
-        np.testing.assert_allclose(ours, current - sum_ / steps, atol=1e-5)
+    for average, current, sum_ in zip(learner.average(), (emit, table), sums):
+        np.testing.assert_allclose(average, current - sum_ / steps, atol=1e-5)
 
 
 def test_tagging_is_a_partition_of_its_tokens() -> None:
@@ -77,3 +85,150 @@ def test_tagging_is_a_partition_of_its_tokens() -> None:
     assert (np.diff(data.offsets) > 0).all()
     assert data.features.has_canonical_format
     assert len(data.left()) == 550
+
+
+# ---- C++ twins ----------------------------------------------------------------------------------------------------
+
+
+def naive_sums(unary: np.ndarray, pairwise: np.ndarray) -> tuple[np.ndarray, float]:
+    """Marginals (T, S) and log Z of one chain, in log space."""
+    ahead, behind = [-unary[0]], [np.zeros(unary.shape[1])]
+    for row in unary[1:]:
+        ahead.append(logsumexp(ahead[-1][:, None] - pairwise, axis=0) - row)
+    for row in unary[:0:-1]:
+        behind.append(logsumexp(behind[-1] - row - pairwise, axis=1))
+    logz = float(logsumexp(ahead[-1]))
+    return np.exp(np.array(ahead) + np.array(behind[::-1]) - logz), logz
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("states", STATES)
+def test_chain_twins_label_as_the_naive_one_and_as_we_do(states: int, dtype: type) -> None:
+    data = workloads.ragged(21, states, dtype, seed=states)
+    rng = np.random.default_rng(states)
+    unary: np.ndarray = rng.integers(0, 5, data.unary.shape).astype(dtype)  # many ties
+    unary[rng.random(unary.shape) < 0.1] = np.inf
+    tied = workloads.Ragged(data.offsets, unary, rng.integers(0, 5, data.table.shape).astype(dtype))
+    for variant in chains.decoders(states, np.dtype(dtype)):
+        for case in (data, tied):
+            found = chains.viterbi(variant, case.unary, case.table, case.offsets)()
+            naive = [k for a, b in _spans(case) for k in naive_viterbi(case.unary[a:b], case.table)]
+            assert found.labels.tolist() == naive, variant
+            np.testing.assert_allclose(found.least, ours.minima(ours.chains(case))()[1], rtol=1e-5)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("states", STATES)
+def test_sum_twins_agree_with_the_naive_one_and_with_ours(states: int, dtype: type) -> None:
+    data = workloads.ragged(21, states, dtype, seed=states)
+    tolerance = 2e-6 if dtype == np.float32 else 1e-12
+    naive = [naive_sums(data.unary[a:b].astype(float), data.table.astype(float)) for a, b in _spans(data)]
+    marginals, free = ours.sums(ours.chains(data))()
+    for variant in (*chains.summers(states, np.dtype(dtype)), "logsumexp"):
+        found = chains.forward_backward(variant, data.unary, data.table, data.offsets)()
+        slack = 200 * tolerance if variant == "logsumexp" else tolerance
+        np.testing.assert_allclose(found.logz, [z for _, z in naive], rtol=slack)
+        np.testing.assert_allclose(found.marginals, np.concatenate([p for p, _ in naive]), atol=slack)
+    np.testing.assert_allclose(-free, [z for _, z in naive], rtol=tolerance)
+    np.testing.assert_allclose(marginals.reshape(-1, states), np.concatenate([p for p, _ in naive]), atol=tolerance)
+
+
+@compiled
+@pytest.mark.parametrize("states", (*STATES, 8))
+@pytest.mark.parametrize("own", [False, True])
+def test_tree_twin(states: int, own: bool) -> None:
+    data = workloads.tree(200, states, renamed=True, seed=states)
+    if own:
+        data = data._replace(pairwise=workloads.edge_tables(len(data.child), states))
+    order = trees.breadth_first(data.parent, data.child)
+    tables = data.pairwise[order.edge[1:]] if own else data.pairwise
+    labels = np.empty(200, np.int64)
+    labels[order.name] = trees.solver(order, data.unary[order.name], tables)()
+    naive = np.empty(200, np.int64)
+    each = np.broadcast_to(tables, (199, states, states))
+    beliefs = data.unary[order.name].astype(float)
+    for node in range(199, 0, -1):
+        beliefs[order.parent[node]] += (each[node - 1] + beliefs[node]).min(1)
+    naive[0] = beliefs[0].argmin()
+    for node in range(1, 200):
+        naive[node] = (each[node - 1][naive[order.parent[node]]] + beliefs[node]).argmin()
+    assert labels[order.name].tolist() == naive.tolist()
+    assert labels.tolist() == ours.minima(ours.tree(data))()[0].tolist()
+
+
+def paths(data: workloads.Lines, line: int) -> Iterator[list[int]]:
+    """Arcs of every path of a line."""
+    first, last = data.ptr[line], data.ptr[line + 1]
+    open_: list[list[int]] = [[]]
+    while open_:
+        path = open_.pop()
+        at = data.end[path[-1]] if path else 0
+        if at == data.nodes[line] - 1:
+            yield path
+        open_ += [[*path, a] for a in range(first, last) if data.start[a] == at]
+
+
+@compiled
+@pytest.mark.parametrize("states", STATES)
+@pytest.mark.parametrize("spelling", [False, True])
+def test_lattice_twin(states: int, spelling: bool) -> None:
+    data = workloads.lines(6, arcs=14, nodes=7, states=states, seed=states)
+    (labels, least), (posteriors, free) = lattices.best(data, spelling)(), lattices.sums(data, spelling)()
+    for line in range(6):
+        letters = data.letters[data.spelled[line] : data.spelled[line + 1]]
+        known = [p for p in paths(data, line) if not spelling or len(p) == len(letters)]
+        rows = [data.energies[p].astype(float) for p in known]
+        if spelling:
+            costs = [row[np.arange(len(row)), letters].sum() for row in rows]
+            energies = costs
+        else:
+            costs = [row.min(1).sum() for row in rows]
+            energies = [-logsumexp(-row, axis=1).sum() for row in rows]
+        best = known[int(np.argmin(costs))]
+        span = slice(data.ptr[line], data.ptr[line + 1])
+        assert (np.flatnonzero(labels[span] >= 0) + span.start).tolist() == best
+        assert labels[best].tolist() == (letters if spelling else data.energies[best].argmin(1)).tolist()
+        assert least[line] == pytest.approx(min(costs), rel=1e-6, abs=1e-6)
+        assert free[line] == pytest.approx(-logsumexp(-np.array(energies)), rel=1e-5, abs=1e-6)
+        expected = np.zeros((len(data.energies), states))
+        for path, energy in zip(known, energies):
+            share = np.exp(free[line] - energy)
+            for place, arc in enumerate(path):
+                of_arc = -data.energies[arc].astype(float)
+                within = np.eye(states)[letters[place]] if spelling else np.exp(of_arc - logsumexp(of_arc))
+                expected[arc] += share * within
+        np.testing.assert_allclose(posteriors[span], expected[span], atol=1e-5)
+    if not spelling:
+        g = ours.lines(data)
+        np.testing.assert_allclose(least, ours.minima(g)()[1], rtol=1e-6)
+        np.testing.assert_allclose(posteriors.ravel(), ours.sums(g)()[0], atol=1e-6)
+
+
+@compiled
+def test_the_peak_is_a_peak() -> None:
+    peak = machine.peak()
+    assert min(peak.read, peak.copied) > 1e8
+    assert all(rate > 1e8 for rate in (*peak.add_min.values(), *peak.fused.values()))
+
+
+# ---- peers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("package", peers.ADAPTERS)
+def test_peers_solve_the_same_problem(package: str) -> None:
+    peer = peers.adapter(package)
+    if peer is None:
+        pytest.skip(f"{package} is not installed")
+    unary, table = workloads.chains(5, 12, 4)
+    if package != "pycrfsuite":  # it decodes by its own energies
+        found = peer.decode(unary, table)()
+        assert np.array(found).tolist() == [naive_viterbi(chain, table) for chain in unary]
+    if hasattr(peer, "sums"):
+        naive = [naive_sums(chain.astype(float), table.astype(float))[0] for chain in unary]
+        np.testing.assert_allclose(np.array(peer.sums(unary, table)()), naive, atol=1e-5)
+
+
+def _spans(data: workloads.Ragged) -> list[tuple[int, int]]:
+    return list(zip(data.offsets[:-1].tolist(), data.offsets[1:].tolist()))

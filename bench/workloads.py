@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -30,12 +30,48 @@ class Grid(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """Edges parent[i] -> child[i], int64 (V - 1,); `unary` float32 (V, K), `pairwise` float32 (K, K), shared."""
+    """Edges parent[i] -> child[i], int64 (V - 1,); `unary` float32 (V, K).
+
+    `pairwise` float32 (K, K), shared, or (V - 1, K, K): of each edge, [parent state, child state].
+    """
 
     parent: np.ndarray
     child: np.ndarray
     unary: np.ndarray
     pairwise: np.ndarray
+
+
+class Ragged(NamedTuple):
+    """Chains of 20 to 180 tokens: chain n owns tokens offsets[n] to offsets[n + 1]; `unary` (T, K), `table` (K, K)."""
+
+    offsets: np.ndarray
+    unary: np.ndarray
+    table: np.ndarray
+
+    def head(self, count: int) -> Ragged:
+        """At most the first `count` chains."""
+        count = min(count, len(self.offsets) - 1)
+        return Ragged(self.offsets[: count + 1], self.unary[: self.offsets[count]], self.table)
+
+    @property
+    def transitions(self) -> int:
+        """Entries of all pairwise tables: what a sweep has to add and minimise."""
+        return (len(self.unary) - len(self.offsets) + 1) * self.table.size
+
+
+class Lines(NamedTuple):
+    """Written lines: arcs ptr[n] to ptr[n + 1] of line n join nodes start -> end of 0 .. nodes[n] - 1, sorted.
+
+    `energies` float32 (arcs, K); line n reads letters[spelled[n] : spelled[n + 1]].
+    """
+
+    ptr: np.ndarray
+    nodes: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    energies: np.ndarray
+    spelled: np.ndarray
+    letters: np.ndarray
 
 
 class Tagging(NamedTuple):
@@ -52,14 +88,19 @@ class Tagging(NamedTuple):
 
     def left(self) -> np.ndarray:
         """Tokens that have a successor in their chain."""
-        inner = np.ones(len(self.labels), bool)
-        inner[self.offsets[1:] - 1] = False
-        return np.flatnonzero(inner)
+        return followed(self.offsets)
 
     def examples(self) -> tuple[list[sparse.csr_matrix], list[np.ndarray]]:
         """Features and labels chain by chain."""
         spans = list(zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist()))
         return [self.features[a:b] for a, b in spans], [self.labels[a:b] for a, b in spans]
+
+
+def followed(offsets: np.ndarray) -> np.ndarray:
+    """Tokens that have a successor in their chain."""
+    inner = np.ones(offsets[-1], bool)
+    inner[offsets[1:] - 1] = False
+    return np.flatnonzero(inner)
 
 
 def grid(height: int, width: int, states: int, seed: int = 1) -> Grid:
@@ -81,11 +122,49 @@ def tree(variables: int, states: int, renamed: bool, seed: int = 3) -> Tree:
     return Tree(parent, child, unary, rng.standard_normal((states, states), np.float32))
 
 
+def edge_tables(edges: int, states: int, seed: int = 6) -> np.ndarray:
+    """A table of its own for every edge, float32 (edges, K, K)."""
+    return np.random.default_rng(seed).standard_normal((edges, states, states), np.float32)
+
+
 def chains(count: int, length: int, states: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Equal chains: unaries float32 (count, length, K) and one table (K, K), all standard normal."""
     rng = np.random.default_rng(seed)
     unary = rng.standard_normal((count, length, states), np.float32)
     return unary, rng.standard_normal((states, states), np.float32)
+
+
+def ragged(count: int, states: int, dtype: Any, seed: int = 0) -> Ragged:
+    """`count` chains of 20 to 180 tokens, standard normal energies."""
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(rng.integers(20, 181, count))])
+    unary = rng.standard_normal((offsets[-1], states), dtype)
+    return Ragged(offsets, unary, rng.standard_normal((states, states), dtype))
+
+
+def lines(count: int, arcs: int = 60, nodes: int = 18, states: int = 10, seed: int = 5) -> Lines:
+    """Lines of `arcs` arcs over 1 to 4 cuts as handwriting has them: all of one cut, the longer ones at random; each
+    is known to read the labels of one of its paths."""
+    rng = np.random.default_rng(seed)
+    start, length = (x.ravel() for x in np.meshgrid(np.arange(nodes - 1), np.arange(1, 5), indexing="ij"))
+    inside = start + length < nodes
+    start, end = start[inside], (start + length)[inside]
+    rank = rng.random((count, len(start)))
+    rank[:, end - start == 1] = 0
+    kept = np.sort(np.argsort(rank, axis=1)[:, :arcs], axis=1)
+    begins, ends = start[kept], end[kept]
+    steps = []
+    for line in range(count):
+        at, steps_of_line = 0, 0
+        while at < nodes - 1:
+            at = rng.choice(ends[line, begins[line] == at])
+            steps_of_line += 1
+        steps.append(steps_of_line)
+    spelled = np.concatenate([[0], np.cumsum(steps)])
+    energies = rng.standard_normal((count * arcs, states), np.float32)
+    letters = rng.integers(0, states, spelled[-1])
+    ptr = np.arange(count + 1) * arcs
+    return Lines(ptr, np.full(count, nodes), begins.ravel(), ends.ravel(), energies, spelled, letters)
 
 
 def tagging(count: int | None = None) -> Tagging:

@@ -13,12 +13,14 @@ from .messages import (
     COLUMNS,
     POTTS,
     ROWS,
+    SETTLE,
     SHARED_COLUMNS,
     SHARED_ROWS,
     argmin_column,
     argmin_general,
     argmin_potts,
     argmin_row,
+    settle,
     up_columns,
     up_general,
     up_potts,
@@ -68,7 +70,10 @@ def _start(p, position, unary, energies, bias, mask, belief):
 
 @inner
 def sweep_up(c, schedule, energies, copies, bias, mask, work):
-    """Beliefs of component c, each with the messages of all its children. work = (belief, scratch)."""
+    """Beliefs of component c, each with the messages of all its children; returns what was taken off them in all.
+
+    work = (belief, scratch).
+    """
     belief, scratch = work
     width = lanes(belief)
     position = schedule.position
@@ -80,6 +85,7 @@ def sweep_up(c, schedule, energies, copies, bias, mask, work):
             _fetch(energies, schedule.unary[position[p + AHEAD, UNARY]], 1)
         _start(p, position, schedule.unary, energies, bias, mask, belief)
     low = schedule.component[c, EDGE]
+    off = 0.0
     for e in range(schedule.component[c + 1, EDGE] - 1, low - 1, -1):
         if e - AHEAD >= low and (edge[e - AHEAD, FORM] == ROWS or edge[e - AHEAD, FORM] == COLUMNS):
             _fetch(
@@ -92,6 +98,8 @@ def sweep_up(c, schedule, energies, copies, bias, mask, work):
         of = position[q, SLOT]
         n = position[p, STATES]
         m = position[q, STATES]
+        if (q - root) % SETTLE == 0:
+            off += settle(belief, of, m)
         if form == SHARED_ROWS or form == SHARED_COLUMNS:
             up_rows(belief, of, to, copies, edge[e, UP], width, m * width, m, n)
         elif form == ROWS:
@@ -102,11 +110,12 @@ def sweep_up(c, schedule, energies, copies, bias, mask, work):
             up_potts(belief, of, to, energies[edge[e, TABLE]], m, n)
         else:
             up_general(schedule, e, copies, belief, scratch)
+    return off
 
 
 @inner
 def sweep_down(c, schedule, energies, copies, belief, labels):
-    """Labels of component c, from its beliefs; returns its minimum."""
+    """Labels of component c, from its beliefs; returns the root's least one."""
     width = lanes(belief)
     position = schedule.position
     edge = schedule.edge
@@ -150,8 +159,8 @@ def sweep_down(c, schedule, energies, copies, belief, labels):
 @inner
 def minimise_forest(c, schedule, energies, copies, bias, mask, work, labels):
     """Minimum of component c; writes its labels. work = (belief, scratch)."""
-    sweep_up(c, schedule, energies, copies, bias, mask, work)
-    return sweep_down(c, schedule, energies, copies, work[0], labels)
+    off = sweep_up(c, schedule, energies, copies, bias, mask, work)
+    return off + np.float64(sweep_down(c, schedule, energies, copies, work[0], labels))
 
 
 @kernel

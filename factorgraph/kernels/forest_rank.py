@@ -177,7 +177,7 @@ def rank_forest(c, schedule, energies, copies, bias, mask, work, labels, costs):
     deviate, the one at which it deviates next or −1).
     """
     belief, cost, gain, pending = work
-    sweep_up(c, schedule, energies, copies, bias, mask, (belief, cost))
+    off = sweep_up(c, schedule, energies, copies, bias, mask, (belief, cost))
     decisions = schedule.component[c + 1, EDGE] - schedule.component[c, EDGE] + 1
     for r in range(costs.size):
         costs[r] = np.inf
@@ -190,7 +190,7 @@ def rank_forest(c, schedule, energies, copies, bias, mask, work, labels, costs):
         n = 0
         if r == 0:
             _complete(0, 0, -1, -1, c, schedule, energies, copies, work, labels)
-            costs[0] = belief[best]
+            costs[0] = off + np.float64(belief[best])
         else:
             s = -1
             for q in range(r):

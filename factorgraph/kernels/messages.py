@@ -55,6 +55,27 @@ def up_rows(belief, child, parent, energies, table, stride, step, child_states, 
         table += step
 
 
+#: At every so many positions the least entry of a belief is taken off, so that sums stay small and rounding with them: beliefs
+#: of a million float32 variables would otherwise have no digits left behind the point.
+SETTLE = 16
+
+
+@inlined
+def settle(belief, slot, states):
+    """Take the least entry off a belief, where that is finite; returns it."""
+    width = lanes(belief)
+    x = vload(belief, slot)
+    for j in range(width, states, width):
+        x = vmin(x, vload(belief, slot + j))
+    least = vhmin(x)
+    if not abs(least) < np.inf:
+        return 0.0
+    off = vsplat(-least)
+    for j in range(0, states, width):
+        vstore(belief, slot + j, vadd(vload(belief, slot + j), off))
+    return np.float64(least)
+
+
 @inner
 def up_columns(belief, child, parent, energies, table, stride, child_states, parent_states):
     """Rows of `table` are parent states: one horizontal minimum each."""

@@ -3,7 +3,7 @@
     a_n = u_n,   a_i[j] = u_i[j] + min_k (a_{i+1}[k] + table(k, j)),   minimum = min_j a_0[j]            (Viterbi 1967)
 
 the special case of forest_min.py in which nothing has to be looked up per variable: unary, bias and message go into
-one store. Positions count from the root.
+one store. Positions count from the root; at every sixteenth the least belief is taken off all of them.
 
 Four runs of the same table go side by side: a row of the table is loaded once for all of them, and while one waits for
 its last message the others compute. The sum of belief and table is a multiply-add by one, which many processors run
@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import inlined, inner, kernel
-from .messages import argmin_row
+from .messages import SETTLE, argmin_row, settle
 from .schedule import (
     FIRST,
     RUN_DOWN,
@@ -156,10 +156,13 @@ def minimise_run(c, schedule, energies, copies, bias, mask, belief, labels):
     """Minimum of component c and the energy of its labels, which are written."""
     about = _about(c, schedule)
     shape = _shape(c, schedule)
+    off = 0.0
     for i in range(about[0] - 1, -1, -1):
         _raise(about, shape, i, energies, copies, bias, mask, belief, 0)
+        if i % SETTLE == 0 and i > 0:
+            off += settle(belief, i * shape[1], shape[0])
     at = _root(about, shape, belief, 0, labels)
-    least = belief[at]
+    least = off + np.float64(belief[at])
     energy = np.float64(energies[about[1][0] + at])
     for i in range(1, about[0]):
         at, cost = _lower(about, shape, i, at, energies, copies, belief, 0, labels)
@@ -175,24 +178,34 @@ def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, m
     longest = four[0][0]
     shortest = four[3][0]
     room = longest * shape[1]
-    for i in range(longest - 1, shortest - 2, -1):
-        _raise(four[0], shape, i, energies, copies, bias, mask, belief, 0)
-        if i < four[1][0]:
-            _raise(four[1], shape, i, energies, copies, bias, mask, belief, room)
-        if i < four[2][0]:
-            _raise(four[2], shape, i, energies, copies, bias, mask, belief, 2 * room)
-        if i < shortest:
-            _raise(four[3], shape, i, energies, copies, bias, mask, belief, 3 * room)
-    for i in range(shortest - 2, -1, -1):
-        _raise_four(four, shape, i, energies, copies, bias, mask, belief, room)
+    minimum[:4] = 0
+    for i in range(longest - 1, -1, -1):
+        if i < shortest - 1:
+            _raise_four(four, shape, i, energies, copies, bias, mask, belief, room)
+        else:
+            _raise(four[0], shape, i, energies, copies, bias, mask, belief, 0)
+            if i < four[1][0]:
+                _raise(four[1], shape, i, energies, copies, bias, mask, belief, room)
+            if i < four[2][0]:
+                _raise(four[2], shape, i, energies, copies, bias, mask, belief, 2 * room)
+            if i < shortest:
+                _raise(four[3], shape, i, energies, copies, bias, mask, belief, 3 * room)
+        if i % SETTLE == 0 and i > 0:
+            minimum[0] += settle(belief, i * shape[1], shape[0])
+            if i < four[1][0]:
+                minimum[1] += settle(belief, room + i * shape[1], shape[0])
+            if i < four[2][0]:
+                minimum[2] += settle(belief, 2 * room + i * shape[1], shape[0])
+            if i < shortest:
+                minimum[3] += settle(belief, 3 * room + i * shape[1], shape[0])
     a0 = _root(four[0], shape, belief, 0, labels)
     a1 = _root(four[1], shape, belief, room, labels)
     a2 = _root(four[2], shape, belief, 2 * room, labels)
     a3 = _root(four[3], shape, belief, 3 * room, labels)
-    minimum[0] = belief[a0]
-    minimum[1] = belief[room + a1]
-    minimum[2] = belief[2 * room + a2]
-    minimum[3] = belief[3 * room + a3]
+    minimum[0] += np.float64(belief[a0])
+    minimum[1] += np.float64(belief[room + a1])
+    minimum[2] += np.float64(belief[2 * room + a2])
+    minimum[3] += np.float64(belief[3 * room + a3])
     e0 = np.float64(energies[four[0][1][0] + a0])
     e1 = np.float64(energies[four[1][1][0] + a1])
     e2 = np.float64(energies[four[2][1][0] + a2])

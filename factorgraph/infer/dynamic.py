@@ -15,8 +15,9 @@ from ..kernels.draw_lattice import draw_lattices, weigh_lattices
 from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
+from ..kernels.run_long import LONG, minimise_long_runs
 from ..kernels.run_min import minimise_runs
-from ..kernels.schedule import RUN_STEP
+from ..kernels.schedule import FIRST, HEAD, RUN_STEP
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
@@ -71,6 +72,8 @@ class DynamicProgramming(Solver):
         runs, others = forest[even], forest[~even]
         if runs.size > 1:
             runs = runs[np.argsort(plan.run_rank[components[runs]])]
+        long = np.diff(plan.schedule.component[:, FIRST])[components[runs]] >= LONG
+        runs, long_runs = runs[~long], runs[long]
         copies = copied_tables(plan, energies, components[others]) if forest.size else energies[:0]
         mask = padding_mask(energies.dtype)
 
@@ -83,12 +86,16 @@ class DynamicProgramming(Solver):
         def sweep_runs(part: np.ndarray, out: np.ndarray) -> None:
             minimise_runs(part, plan.schedule, energies, copies, bias, mask, beliefs(4)[0], labels, energy, out)
 
+        def sweep_long(part: np.ndarray, out: np.ndarray) -> None:
+            belief = buffer(plan.extent.belief + plan.extent.table + HEAD, energies.dtype)
+            minimise_long_runs(part, plan.schedule, energies, copies, bias, mask, belief, labels, energy, out)
+
         def sweep_lattices(part: np.ndarray, out: np.ndarray) -> None:
             size = max(plan.extent.belief, plan.extent.nodes)
             work = (np.empty(size), np.empty(size), np.empty(2 * size, np.int64), np.empty(plan.extent.table))
             minimise_lattices(part, plan.schedule, energies, bias, work, labels, out)
 
-        tasks = ((others, sweep_others), (runs, sweep_runs), (lattice, sweep_lattices))
+        tasks = ((others, sweep_others), (runs, sweep_runs), (long_runs, sweep_long), (lattice, sweep_lattices))
         deadline = None if self.time_limit is None else perf_counter() + self.time_limit
         least = self._each(asked, tasks, deadline=deadline)
         if energies.dtype == np.float32:

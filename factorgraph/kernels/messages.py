@@ -55,8 +55,8 @@ def up_rows(belief, child, parent, energies, table, stride, step, child_states, 
         table += step
 
 
-#: At every so many positions the least entry of a belief is taken off, so that sums stay small and rounding with them: beliefs
-#: of a million float32 variables would otherwise have no digits left behind the point.
+#: At every so many positions the least entry of a belief is taken off, so that sums stay small and rounding with them:
+#: beliefs of a million float32 variables would otherwise have no digits left behind the point.
 SETTLE = 16
 
 

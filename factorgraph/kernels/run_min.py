@@ -32,7 +32,7 @@ from .simd_sum import vfma
 
 
 @inlined
-def _about(c, schedule):
+def about_run(c, schedule):
     """Everything about run c as numbers, so that no store makes the compiler read them again: length; unary table,
     bias and variable of the root, and the steps between positions."""
     first = schedule.component[c, FIRST]
@@ -47,7 +47,7 @@ def _about(c, schedule):
 
 
 @inlined
-def _shape(c, schedule):
+def shape_of(c, schedule):
     """States of run c, padded states, and its table's copies towards and from the root."""
     states = schedule.position[schedule.component[c, FIRST], STATES]
     return states, (states + 15) // 16 * 16, schedule.run[c, RUN_UP], schedule.run[c, RUN_DOWN]
@@ -64,7 +64,7 @@ def _own(about, i, j, states, energies, bias, mask):
 
 
 @inner
-def _raise(about, shape, i, energies, copies, bias, mask, belief, base):
+def raise_one(about, shape, i, energies, copies, bias, mask, belief, base):
     """Belief of position i from that of i + 1; the root's lies at `base`."""
     width = lanes(belief)
     states, stride, q, _ = shape
@@ -96,7 +96,7 @@ def _raise(about, shape, i, energies, copies, bias, mask, belief, base):
 
 
 @inlined
-def _raise_four(four, shape, i, energies, copies, bias, mask, belief, room):
+def raise_four(four, shape, i, energies, copies, bias, mask, belief, room):
     """Beliefs of position i of four runs, none of which ends there; that of run r starts at r · room."""
     width = lanes(belief)
     states, stride, q, _ = shape
@@ -129,7 +129,7 @@ def _raise_four(four, shape, i, energies, copies, bias, mask, belief, room):
 
 
 @inlined
-def _root(about, shape, belief, base, labels):
+def root_label(about, shape, belief, base, labels):
     """Label of the root."""
     at = np.int64(0)
     for k in range(1, shape[0]):
@@ -140,7 +140,7 @@ def _root(about, shape, belief, base, labels):
 
 
 @inlined
-def _lower(about, shape, i, at, energies, copies, belief, base, labels):
+def lower(about, shape, i, at, energies, copies, belief, base, labels):
     """Label of position i, from `at` of position i − 1, and what the two cost: the table's entry and the unary one."""
     width = lanes(belief)
     states, stride, _, down = shape
@@ -154,18 +154,18 @@ def _lower(about, shape, i, at, energies, copies, belief, base, labels):
 @inner
 def minimise_run(c, schedule, energies, copies, bias, mask, belief, labels):
     """Minimum of component c and the energy of its labels, which are written."""
-    about = _about(c, schedule)
-    shape = _shape(c, schedule)
+    about = about_run(c, schedule)
+    shape = shape_of(c, schedule)
     off = 0.0
     for i in range(about[0] - 1, -1, -1):
-        _raise(about, shape, i, energies, copies, bias, mask, belief, 0)
+        raise_one(about, shape, i, energies, copies, bias, mask, belief, 0)
         if i % SETTLE == 0 and i > 0:
             off += settle(belief, i * shape[1], shape[0])
-    at = _root(about, shape, belief, 0, labels)
+    at = root_label(about, shape, belief, 0, labels)
     least = off + np.float64(belief[at])
     energy = np.float64(energies[about[1][0] + at])
     for i in range(1, about[0]):
-        at, cost = _lower(about, shape, i, at, energies, copies, belief, 0, labels)
+        at, cost = lower(about, shape, i, at, energies, copies, belief, 0, labels)
         energy += cost
     return least, energy
 
@@ -173,23 +173,28 @@ def minimise_run(c, schedule, energies, copies, bias, mask, belief, labels):
 @inner
 def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, minimum, energy):
     """Minima of four runs of one table, the longest first."""
-    shape = _shape(cs[0], schedule)
-    four = (_about(cs[0], schedule), _about(cs[1], schedule), _about(cs[2], schedule), _about(cs[3], schedule))
+    shape = shape_of(cs[0], schedule)
+    four = (
+        about_run(cs[0], schedule),
+        about_run(cs[1], schedule),
+        about_run(cs[2], schedule),
+        about_run(cs[3], schedule),
+    )
     longest = four[0][0]
     shortest = four[3][0]
     room = longest * shape[1]
     minimum[:4] = 0
     for i in range(longest - 1, -1, -1):
         if i < shortest - 1:
-            _raise_four(four, shape, i, energies, copies, bias, mask, belief, room)
+            raise_four(four, shape, i, energies, copies, bias, mask, belief, room)
         else:
-            _raise(four[0], shape, i, energies, copies, bias, mask, belief, 0)
+            raise_one(four[0], shape, i, energies, copies, bias, mask, belief, 0)
             if i < four[1][0]:
-                _raise(four[1], shape, i, energies, copies, bias, mask, belief, room)
+                raise_one(four[1], shape, i, energies, copies, bias, mask, belief, room)
             if i < four[2][0]:
-                _raise(four[2], shape, i, energies, copies, bias, mask, belief, 2 * room)
+                raise_one(four[2], shape, i, energies, copies, bias, mask, belief, 2 * room)
             if i < shortest:
-                _raise(four[3], shape, i, energies, copies, bias, mask, belief, 3 * room)
+                raise_one(four[3], shape, i, energies, copies, bias, mask, belief, 3 * room)
         if i % SETTLE == 0 and i > 0:
             minimum[0] += settle(belief, i * shape[1], shape[0])
             if i < four[1][0]:
@@ -198,10 +203,10 @@ def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, m
                 minimum[2] += settle(belief, 2 * room + i * shape[1], shape[0])
             if i < shortest:
                 minimum[3] += settle(belief, 3 * room + i * shape[1], shape[0])
-    a0 = _root(four[0], shape, belief, 0, labels)
-    a1 = _root(four[1], shape, belief, room, labels)
-    a2 = _root(four[2], shape, belief, 2 * room, labels)
-    a3 = _root(four[3], shape, belief, 3 * room, labels)
+    a0 = root_label(four[0], shape, belief, 0, labels)
+    a1 = root_label(four[1], shape, belief, room, labels)
+    a2 = root_label(four[2], shape, belief, 2 * room, labels)
+    a3 = root_label(four[3], shape, belief, 3 * room, labels)
     minimum[0] += np.float64(belief[a0])
     minimum[1] += np.float64(belief[room + a1])
     minimum[2] += np.float64(belief[2 * room + a2])
@@ -211,16 +216,16 @@ def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, m
     e2 = np.float64(energies[four[2][1][0] + a2])
     e3 = np.float64(energies[four[3][1][0] + a3])
     for i in range(1, longest):
-        a0, cost = _lower(four[0], shape, i, a0, energies, copies, belief, 0, labels)
+        a0, cost = lower(four[0], shape, i, a0, energies, copies, belief, 0, labels)
         e0 += cost
         if i < four[1][0]:
-            a1, cost = _lower(four[1], shape, i, a1, energies, copies, belief, room, labels)
+            a1, cost = lower(four[1], shape, i, a1, energies, copies, belief, room, labels)
             e1 += cost
         if i < four[2][0]:
-            a2, cost = _lower(four[2], shape, i, a2, energies, copies, belief, 2 * room, labels)
+            a2, cost = lower(four[2], shape, i, a2, energies, copies, belief, 2 * room, labels)
             e2 += cost
         if i < shortest:
-            a3, cost = _lower(four[3], shape, i, a3, energies, copies, belief, 3 * room, labels)
+            a3, cost = lower(four[3], shape, i, a3, energies, copies, belief, 3 * room, labels)
             e3 += cost
     energy[cs[0]] = e0
     energy[cs[1]] = e1

@@ -6,10 +6,12 @@
 over every edge e from child q to parent p, E = exp(−β (T − min T)). One exponential per state and table entry, none per
 pair of states of a shared table; what is divided out is kept as one logarithm. In the energies' own dtype.
 
-Safe means that what becomes zero cannot matter. A table none of whose entries is forbidden passes at least its least
-entry / states to every j, whatever is lost in unlikely states. Where a table forbids pairs, an unlikely state may be
-the only way on: then no positive entry of a[q] may be lost, and a lower bound of them is carried along. Where either
-falls below a floor, or an edge is in general form, the answer is NaN: ask forest_sum.py.
+Safe means that what becomes zero cannot matter. low[q] ≤ every positive entry of a[q]; where it is below the floor,
+entries may be lost, each of them less than the least normal number ε, for messages are at most 1 and a[q] is not scaled
+up again. A table none of whose entries is forbidden gives every j at least its least entry · Σ a[q], and of what is
+lost at most states · ε: their ratio must be small, or an unlikely state was the likely way on. Where a table forbids
+pairs, any state may be the only way on: none may be lost. Where that is not sure, or an edge is in general form, the
+answer is NaN: ask forest_sum.py.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from .schedule import CHILD, DOWN, EDGE, FIRST, FORM, HEAD, PARENT, SIDE, SLOT, 
 from .simd import lanes, vadd, vload, vsplat, vstore
 from .simd_sum import vdiv, vless, vmul
 
-#: Beliefs whose sum is below this are scaled up.
+#: Beliefs whose sum is below this are scaled up, where nothing is lost.
 SMALL = 1e-10
 
 
@@ -84,6 +86,14 @@ def _own_table(e, schedule, energies, beta, mask, table):
 
 
 @inlined
+def _times(product, total, free):
+    """product · total; into the logarithm with both where that could leave the range. total ≥ `floor_of`."""
+    if 1e-200 < product < 1e200 and total > 1e-100:
+        return product * np.float64(total), free
+    return 1.0, free - math.log(product) - math.log(np.float64(total))
+
+
+@inlined
 def _up(c, schedule, energies, weights, bias, beta, mask, work):
     """Fill alpha and the messages of component c; returns its free energy · β, NaN where that is not safe."""
     alpha, _, message, table, low = work
@@ -121,40 +131,37 @@ def _up(c, schedule, energies, weights, bias, beta, mask, work):
         total = total_of(alpha, of, m)
         if total == 0 or least == mask[31]:
             return np.inf if low[q - first] >= floor else np.nan
+        if whole:
+            bound /= m
+        elif low[q - first] < floor:
+            return np.nan
+        else:
+            bound *= least_positive(alpha, of, m, one) / np.float64(total)
+        if not bound * np.float64(total) >= floor:
+            return np.nan
         inverse = alpha.dtype.type(1) / total
-        product *= np.float64(total)
+        product, free = _times(product, total, free)
         way = ROWS if form == POTTS else form
         if shared:
             multiply(alpha, of, form, weights, edge[e, UP], m, n, inverse, message, edge[e, SIDE])
         else:
             multiply(alpha, of, way, table, 0, m, n, inverse, message, edge[e, SIDE])
         scale_by(alpha, of, m, inverse)
-        if whole:
-            bound /= m
-        elif low[q - first] < floor:
-            return np.nan
-        else:
-            bound *= least_positive(alpha, of, m, one)
-        if not bound >= floor:
-            return np.nan
         to = position[p, SLOT]
         for j in range(0, n, width):
             vstore(alpha, to + j, vmul(vload(alpha, to + j), vload(message, edge[e, SIDE] + j)))
         low[p - first] *= bound
-        if low[p - first] < SMALL:  # many children: their product must not vanish in all states
+        if floor <= low[p - first] < SMALL:  # many children: their product must not vanish in all states
             total = total_of(alpha, to, n)
-            if total == 0:
-                return np.nan
-            if total < SMALL:
+            if 0 < total < SMALL:
                 scale_by(alpha, to, n, alpha.dtype.type(1) / total)
-                low[p - first] /= np.float64(total)
-                product *= np.float64(total)
-        if product < 1e-200 or product > 1e200:
-            free -= math.log(product)
-            product = 1.0
+                product, free = _times(product, total, free)
+            low[p - first] = least_positive(alpha, to, n, one)
     total = total_of(alpha, position[first, SLOT], position[first, STATES])
-    if total == 0:
-        return np.inf if low[0] >= floor else np.nan
+    if total == 0 and low[0] >= floor:
+        return np.inf
+    if total < floor * position[first, STATES]:
+        return np.nan
     return free - math.log(product) - math.log(np.float64(total))
 
 

@@ -41,7 +41,7 @@ def buffer(size: int, dtype: Any, fill: float = 0.0) -> np.ndarray:
 
 
 def with_slack(array: np.ndarray) -> np.ndarray:
-    """`array` itself if it is contiguous and its memory goes on for `SLACK` entries without NaN, else such a copy."""
+    """`array` itself if it is contiguous and its memory goes on for `SLACK` entries > −inf, else such a copy."""
     if array.flags.c_contiguous and array.flags.aligned:
         owner = array
         while isinstance(owner.base, np.ndarray):
@@ -49,7 +49,7 @@ def with_slack(array: np.ndarray) -> np.ndarray:
         tail = owner.__array_interface__["data"][0] + owner.nbytes - array.ctypes.data - array.nbytes
         if owner.flags.c_contiguous and tail >= SLACK * array.itemsize:
             slack = np.lib.stride_tricks.as_strided(array, (array.size + SLACK,), (array.itemsize,))
-            if not np.isnan(slack[array.size :]).any():
+            if (slack[array.size :] > -np.inf).all():
                 return array
     out = buffer(array.size, array.dtype)
     out[:] = array.ravel()

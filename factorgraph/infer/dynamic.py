@@ -91,9 +91,9 @@ class DynamicProgramming(Solver):
             minimise_long_runs(part, plan.schedule, energies, copies, bias, mask, belief, labels, energy, out)
 
         def sweep_lattices(part: np.ndarray, out: np.ndarray) -> None:
-            size = max(plan.extent.belief, plan.extent.nodes)
-            work = (np.empty(size), np.empty(size), np.empty(2 * size, np.int64), np.empty(plan.extent.table))
-            minimise_lattices(part, plan.schedule, energies, bias, work, labels, out)
+            alpha, node, own, table = _work(plan, 3)
+            work = (alpha, own, node, np.empty(2 * alpha.size, np.int64), table)
+            minimise_lattices(part, plan.schedule, energies, bias, _masks(energies), work, labels, out)
 
         tasks = ((others, sweep_others), (runs, sweep_runs), (long_runs, sweep_long), (lattice, sweep_lattices))
         deadline = None if self.time_limit is None else perf_counter() + self.time_limit
@@ -131,8 +131,12 @@ class DynamicProgramming(Solver):
         slope = np.zeros(0, energies.dtype) if gradient is None else gradient
 
         def sum_arcs(part: np.ndarray, out: np.ndarray) -> None:
-            work, beta = _work(plan, 3), 1.0 / temperature
-            sum_lattices(part, plan.schedule, energies, bias, beta, work, into, slope, float(weight), out)
+            arcs, beta = plan.extent.belief // 16, 1.0 / temperature
+            shares = [buffer(plan.extent.belief, dtype) for dtype in (energies.dtype, np.float64)]
+            work = (_work(plan, 3), tuple(buffer(arcs, np.float64) for _ in range(3)), *shares)
+            sum_lattices(
+                part, plan.schedule, energies, bias, beta, _masks(energies), work, (into, slope), float(weight), out
+            )
 
         free = temperature * self._each(asked, ((lattice, sum_arcs),), alone=gradient is not None)
         free[forest] = integrate_forests(asked.part(forest), temperature, into, slope, float(weight), self.threads)
@@ -228,5 +232,10 @@ def _split(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
 
 def _work(plan: Plan, beliefs: int) -> tuple[np.ndarray, ...]:
     """Work space of a float64 sweep: so many beliefs, and a table."""
-    size = max(plan.extent.belief, plan.extent.nodes)
-    return (*(np.empty(size) for _ in range(beliefs)), np.empty(plan.extent.table))
+    size = max(plan.extent.belief, 3 * plan.extent.nodes)
+    return (*(buffer(size, np.float64) for _ in range(beliefs)), np.empty(plan.extent.table))
+
+
+def _masks(energies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Padding masks of the energies' dtype and of float64."""
+    return padding_mask(energies.dtype), padding_mask(np.dtype(np.float64))

@@ -1,6 +1,6 @@
 """Exact answers on lattices: the best path, or the sum over all of them, through an acyclic graph of arcs.
 
-    without transitions   N[end] = min over arcs of N[start] + min_k arc energy(k)
+    without transitions   N[end] = min over arcs of N[start] + min_k arc energy(k)           (lattice_arcs.py)
     with transitions      α[b, j] = arc energy(b, j) + min over a → b, i of α[a, i] + table(i, j)
 
 (for the sum, min is −log Σ exp −). Node 0 is where every path starts and the last node where it ends. Beliefs are
@@ -15,51 +15,8 @@ import numpy as np
 
 from .forest_sum import add_table, read_table, soft_minimum, start_free, write_marginals
 from .jit import inner, kernel
+from .lattice_arcs import add_labels, best_path, reads_tables, soft_add, sum_paths, write_labels
 from .schedule import CHILD, EDGE, END, FIRST, NODES, PARENT, SLOT, START, STATES, VAR
-
-
-@inner
-def _soft_add(a, b):
-    """−log(exp(−a) + exp(−b))."""
-    if a == np.inf:
-        return b
-    if b == np.inf:
-        return a
-    if a < b:
-        return a - math.log1p(math.exp(a - b))
-    return b - math.log1p(math.exp(b - a))
-
-
-@inner
-def _least(values, start, count):
-    at = 0
-    for i in range(1, count):
-        if values[start + i] < values[start + at]:
-            at = i
-    return at
-
-
-@inner
-def _minimise_arcs(c, schedule, alpha, node, back, labels):
-    """Best path where arcs do not depend on each other."""
-    arc = schedule.arc
-    position = schedule.position
-    sink = schedule.component[c, NODES] - 1
-    for n in range(sink + 1):
-        node[n] = np.inf
-    node[0] = 0.0
-    for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
-        slot = position[p, SLOT]
-        value = node[arc[p, START]] + alpha[slot + _least(alpha, slot, position[p, STATES])]
-        if value < node[arc[p, END]]:
-            node[arc[p, END]] = value
-            back[arc[p, END]] = p
-    n = sink
-    while node[sink] < np.inf and n > 0:
-        p = back[n]
-        labels[position[p, VAR]] = _least(alpha, position[p, SLOT], position[p, STATES])
-        n = arc[p, START]
-    return node[sink]
 
 
 @inner
@@ -106,46 +63,26 @@ def _minimise_transitions(c, schedule, energies, alpha, node, back, table, label
 
 
 @kernel
-def minimise_lattices(components, schedule, energies, bias, work, labels, minimum):
+def minimise_lattices(components, schedule, energies, bias, masks, work, labels, minimum):
     """Minimum of every listed component; labels of arcs on the best path, −1 elsewhere.
 
-    work = (alpha, node, back, table): beliefs, node values, back-pointers (int64, two per belief), one edge's table.
+    masks as by `padding_mask`, of the energies' dtype and of float64. work = (alpha, own, node, back, table): beliefs
+    (with slack), arcs', nodes' or beliefs' values, back-pointers (int64, two per belief), one edge's table.
     """
-    alpha, node, back, table = work
+    alpha, own, node, back, table = work
+    mask, wide = masks
     for i in range(components.size):
         c = components[i]
         for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
             labels[schedule.position[p, VAR]] = -1
-        start_free(c, schedule, energies, bias, 1.0, alpha)
-        if schedule.component[c, EDGE] == schedule.component[c + 1, EDGE]:
-            minimum[i] = _minimise_arcs(c, schedule, alpha, node, back, labels)
-        else:
+        if schedule.component[c, EDGE] < schedule.component[c + 1, EDGE]:
+            start_free(c, schedule, energies, bias, 1.0, alpha)
             minimum[i] = _minimise_transitions(c, schedule, energies, alpha, node, back, table, labels)
-
-
-@inner
-def _sum_arcs(c, schedule, alpha, node, ahead):
-    """Free energy where arcs do not depend on each other; alpha becomes the cost of all paths through (arc, state)."""
-    arc = schedule.arc
-    position = schedule.position
-    first = schedule.component[c, FIRST]
-    last = schedule.component[c + 1, FIRST]
-    nodes = schedule.component[c, NODES]
-    for n in range(nodes):
-        node[n] = np.inf
-        ahead[n] = np.inf
-    node[0] = 0.0
-    ahead[nodes - 1] = 0.0
-    for p in range(first, last):
-        own = soft_minimum(alpha, position[p, SLOT], position[p, STATES])
-        node[arc[p, END]] = _soft_add(node[arc[p, END]], node[arc[p, START]] + own)
-    for p in range(last - 1, first - 1, -1):
-        own = soft_minimum(alpha, position[p, SLOT], position[p, STATES])
-        ahead[arc[p, START]] = _soft_add(ahead[arc[p, START]], ahead[arc[p, END]] + own)
-    for p in range(first, last):
-        for j in range(position[p, STATES]):
-            alpha[position[p, SLOT] + j] += node[arc[p, START]] + ahead[arc[p, END]]
-    return node[nodes - 1]
+        elif reads_tables(c, schedule, bias):
+            minimum[i] = best_path(c, schedule, energies, True, mask, own, node, labels)
+        else:
+            start_free(c, schedule, energies, bias, 1.0, alpha)
+            minimum[i] = best_path(c, schedule, alpha, False, wide, own, node, labels)
 
 
 @inner
@@ -174,14 +111,14 @@ def _sum_transitions(c, schedule, energies, beta, work):
             for i in range(position[q, STATES]):
                 for j in range(states):
                     through = alpha[position[q, SLOT] + i] + table[i * states + j]
-                    node[slot + j] = _soft_add(node[slot + j], through)
+                    node[slot + j] = soft_add(node[slot + j], through)
             e += 1
         for j in range(states):
             own = alpha[slot + j]
             alpha[slot + j] = own + node[slot + j]
             node[slot + j] = own
         if arc[p, END] == sink:
-            free = _soft_add(free, soft_minimum(alpha, slot, states))
+            free = soft_add(free, soft_minimum(alpha, slot, states))
     for e in range(schedule.component[c + 1, EDGE] - 1, schedule.component[c, EDGE] - 1, -1):
         before = position[edge[e, PARENT], SLOT]
         after = position[edge[e, CHILD], SLOT]
@@ -189,7 +126,7 @@ def _sum_transitions(c, schedule, energies, beta, work):
         for i in range(n):
             for j in range(m):
                 way = table[i * m + j] + node[after + j] + ahead[after + j]
-                ahead[before + i] = _soft_add(ahead[before + i], way)
+                ahead[before + i] = soft_add(ahead[before + i], way)
     return free
 
 
@@ -209,30 +146,50 @@ def _share_transitions(c, schedule, energies, beta, free, work, gradient, weight
         add_table(e, schedule, n, m, table, weight, gradient)
 
 
+@inner
+def _write_transitions(c, schedule, energies, beta, free, work, gradient, weight):
+    """alpha = P(arc, state); posteriors of consecutive arcs are added to the gradient, where that has entries."""
+    alpha, _, ahead, _ = work
+    if gradient.size > 0:
+        _share_transitions(c, schedule, energies, beta, free, work, gradient, weight)
+    for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
+        slot = schedule.position[p, SLOT]
+        for x in range(slot, slot + schedule.position[p, STATES]):
+            alpha[x] = math.exp(free - (alpha[x] + ahead[x]))
+
+
 @kernel
-def sum_lattices(components, schedule, energies, bias, beta, work, marginals, gradient, weight, free):
+def sum_lattices(components, schedule, energies, bias, beta, masks, work, into, weight, free):
     """free[i] = free energy · beta over all paths; posteriors of arcs and consecutive arcs as in `sum_forests`.
 
-    work = (alpha, node, ahead, table), float64.
+    masks as in `minimise_lattices`; into = (marginals, gradient). work = (alpha, node, ahead, table), float64, alpha
+    with slack; (own, total, weight) per arc with slack; share, the same as float64: beliefs with slack.
     """
-    alpha, node, ahead, table = work
-    position = schedule.position
+    (alpha, node, ahead, table), (own, total, chance), share, broad = work
+    marginals, gradient = into
+    mask, wide = masks
+    single = 1e-6 < beta < 1e6  # elsewhere beta has no place in the vectors of float32
     for i in range(components.size):
         c = components[i]
-        start_free(c, schedule, energies, bias, beta, alpha)
         paired = schedule.component[c, EDGE] < schedule.component[c + 1, EDGE]
-        if paired:
-            total = _sum_transitions(c, schedule, energies, beta, work)
+        direct = not paired and single and reads_tables(c, schedule, bias)
+        if direct:
+            free[i] = sum_paths(c, schedule, energies, True, beta, mask, (own, total, chance, node, share))
         else:
-            total = _sum_arcs(c, schedule, alpha, node, ahead)
-        free[i] = total
-        if total == np.inf or (marginals.size == 0 and gradient.size == 0):
+            start_free(c, schedule, energies, bias, beta if paired else 1.0, alpha)
+            if paired:
+                free[i] = _sum_transitions(c, schedule, energies, beta, (alpha, node, ahead, table))
+            else:
+                free[i] = sum_paths(c, schedule, alpha, False, beta, wide, (own, total, chance, node, broad))
+        if free[i] == np.inf or (marginals.size == 0 and gradient.size == 0):
             continue
-        if paired and gradient.size > 0:
-            _share_transitions(c, schedule, energies, beta, total, work, gradient, weight)
-        for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
-            slot = position[p, SLOT]
-            for j in range(position[p, STATES]):
-                through = alpha[slot + j] + (ahead[slot + j] if paired else 0.0)
-                alpha[slot + j] = math.exp(total - through)
+        if direct and marginals.size == 0:
+            add_labels(c, schedule, share, chance, weight, gradient)
+            continue
+        if paired:
+            _write_transitions(c, schedule, energies, beta, free[i], (alpha, node, ahead, table), gradient, weight)
+        elif direct:
+            write_labels(c, schedule, share, chance, alpha)
+        else:
+            write_labels(c, schedule, broad, chance, alpha)
         write_marginals(c, schedule, alpha, marginals, gradient, weight)

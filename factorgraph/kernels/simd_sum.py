@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .jit import JIT_DISABLED
-from .simd import suffix
+from .simd import _address, suffix
 
 #: `vexp` is 0 below these, by the bytes of a lane: what lies there has no full precision.
 EXP_LOWEST = {4: -87.0, 8: -708.0}
@@ -100,6 +100,28 @@ def _vhsum(typing: Any, x: Any) -> Any:
     return x.lane(x), codegen
 
 
+@intrinsic
+def _vadd_first(typing: Any, array: Any, index: Any, x: Any, count: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        lanes = ir.VectorType(ir.IntType(32), arguments[2].type.count)
+        number = builder.trunc(arguments[3], ir.IntType(32))
+        one = builder.insert_element(ir.Constant(lanes, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+        limit = builder.shuffle_vector(one, ir.Constant(lanes, ir.Undefined), ir.Constant(lanes, [0] * lanes.count))
+        inside = builder.icmp_signed("<", ir.Constant(lanes, list(range(lanes.count))), limit)
+        kind = arguments[2].type
+        where = _address(context, builder, signature.args[0], arguments[0], arguments[1], kind)
+        align = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        name = suffix(kind) + ".p0" + suffix(kind)
+        kinds = ir.FunctionType(kind, [kind.as_pointer(), align.type, inside.type, kind])
+        load = cgutils.get_or_insert_function(builder.module, kinds, "llvm.masked.load." + name)
+        kinds = ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), align.type, inside.type])
+        store = cgutils.get_or_insert_function(builder.module, kinds, "llvm.masked.store." + name)
+        before = builder.call(load, [where, align, inside, ir.Constant(kind, [0.0] * kind.count)])
+        builder.call(store, [builder.fadd(before, arguments[2]), where, align, inside])
+
+    return types.void(array, types.intp, x, types.int64), codegen
+
+
 if JIT_DISABLED:
 
     def vfma(x: Any, y: Any, z: Any) -> Any:
@@ -127,5 +149,10 @@ if JIT_DISABLED:
         """Sum over the lanes, added in pairs."""
         return x.sum()
 
+    def vadd_first(array: Any, index: int, x: Any, count: int) -> None:
+        """`array[index : index + count] += x[:count]`; touches nothing else and needs no slack; 0 ≤ count."""
+        array[index : index + count] += x[:count]
+
 else:
     vfma, vmul, vdiv, vless, vexp, vhsum = _vfma, _vmul, _vdiv, _vless, _vexp, _vhsum
+    vadd_first = _vadd_first

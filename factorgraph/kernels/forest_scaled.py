@@ -181,13 +181,17 @@ def _add_pairs(e, schedule, alpha, ratio, table, weight, gradient):
             for i in range(m):
                 gradient[at + j * m + i] += share * alpha[of + i] * table[j * m + i]
         return
+    unequal = 0.0
     for i in range(m):
         share = gradient.dtype.type(weight) * alpha[of + i]
         for j in range(n):
+            value = share * table[i * n + j] * ratio[j]
             if edge[e, FORM] == ROWS:
-                gradient[at + i * n + j] += share * table[i * n + j] * ratio[j]
+                gradient[at + i * n + j] += value
             elif i != j:
-                gradient[at] += share * table[i * n + j] * ratio[j]
+                unequal += value
+    if edge[e, FORM] == POTTS:
+        gradient[at] += unequal
 
 
 @inner

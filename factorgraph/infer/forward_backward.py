@@ -27,7 +27,7 @@ def integrate_forests(
     free = np.full(asked.components.size, np.nan)
     if 1 / STEEP < beta < STEEP:
         free = temperature * _scaled(asked, beta, marginals, gradient, weight, threads)
-        doubtful = np.flatnonzero(np.isnan(free))
+        doubtful = np.flatnonzero(~np.isfinite(free))  # +inf: forbidden, or sums beyond the range of float32
         if doubtful.size and asked.energies.dtype == np.float32:
             wide = asked.part(doubtful).wide()
             free[doubtful] = temperature * _scaled(wide, beta, marginals, gradient, weight, threads)
@@ -49,13 +49,14 @@ def _scaled(
 
     def task(chosen: np.ndarray) -> np.ndarray:
         counts = buffer(extent.copied if gradient.size else 0, dtype)
+        totals = np.zeros(counts.size)
         sizes = extent.belief, extent.belief, extent.message, extent.table
         work = (*(buffer(size, dtype) for size in sizes), np.empty(extent.belief // 16))
-        into = (marginals, counts, gradient, weight)
+        into = (marginals, counts, totals, gradient, weight)
         out = np.empty(chosen.size)
         scaled_forests(components[chosen], plan.schedule, energies, weights, bias, beta, mask, work, into, out)
         free[chosen] = out
-        return counts
+        return totals
 
     alone = 1 if gradient.size and plan.tied else threads
     size = SLICE if gradient.size else None

@@ -39,6 +39,8 @@ from .schedule import CHILD, DOWN, EDGE, FIRST, FORM, HEAD, PARENT, SIDE, SLOT, 
 from .simd import lanes, vadd, vload, vsplat, vstore
 from .simd_sum import vdiv, vless, vmul
 
+#: Counts are added to their totals after this many times their size of configurations: long sums need float64.
+OFTEN = 16
 #: Beliefs whose sum is below this are scaled up, where nothing is lost.
 SMALL = 1e-10
 
@@ -179,18 +181,34 @@ def _add_pairs(e, schedule, alpha, ratio, table, weight, gradient):
             for i in range(m):
                 gradient[at + j * m + i] += share * alpha[of + i] * table[j * m + i]
         return
+    unequal = 0.0
     for i in range(m):
         share = gradient.dtype.type(weight) * alpha[of + i]
         for j in range(n):
+            value = share * table[i * n + j] * ratio[j]
             if edge[e, FORM] == ROWS:
-                gradient[at + i * n + j] += share * table[i * n + j] * ratio[j]
+                gradient[at + i * n + j] += value
             elif i != j:
-                gradient[at] += share * table[i * n + j] * ratio[j]
+                unequal += value
+    if edge[e, FORM] == POTTS:
+        gradient[at] += unequal
+
+
+@inner
+def _settle(counts, totals):
+    """totals += counts; counts = 0."""
+    for x in range(counts.size):
+        totals[x] += counts[x]
+        counts[x] = 0
 
 
 @inlined
-def _down(c, schedule, energies, weights, bias, beta, mask, work, counts, gradient, weight):
-    """Probabilities of the states of component c, after `_up`; adds Σ a[q](i) r(j) to the copies' counts."""
+def _down(c, schedule, energies, weights, beta, mask, work, into, pending):
+    """Probabilities of the states of component c, after `_up`; adds Σ a[q](i) r(j) to the copies' counts.
+
+    Returns the configurations counted since the last `_settle`, `pending` before.
+    """
+    _, counts, totals, gradient, weight = into
     alpha, probability, message, table, _ = work
     position = schedule.position
     edge = schedule.edge
@@ -216,6 +234,10 @@ def _down(c, schedule, energies, weights, bias, beta, mask, work, counts, gradie
             multiply(message, side, form, weights, edge[e, DOWN], n, m, one, probability, of)
             if counts.size > 0:
                 count_pairs(alpha, of, m, message, side, n, counts, edge[e, UP])
+                pending += n * m
+                if pending > OFTEN * counts.size:
+                    _settle(counts, totals)
+                    pending = np.int64(0)
         else:
             _own_table(e, schedule, energies, beta, mask, table)
             way = ROWS if form == COLUMNS else COLUMNS
@@ -225,6 +247,7 @@ def _down(c, schedule, energies, weights, bias, beta, mask, work, counts, gradie
         for j in range(0, m, width):
             vstore(probability, of + j, vmul(vload(probability, of + j), vload(alpha, of + j)))
         scale_by(probability, of, m, one / total_of(probability, of, m))
+    return pending
 
 
 @kernel
@@ -232,19 +255,20 @@ def scaled_forests(components, schedule, energies, weights, bias, beta, mask, wo
     """free[i] = free energy · β of components[i], NaN where probabilities are not safe; then nothing else is written.
 
     weights: copies as `weigh_shared` makes them. work = (alpha, probability, message, table, low): belief, belief,
-    message and table entries of the energies' dtype with slack, float64 positions. into = (marginals, counts, gradient,
-    weight): probabilities float64 by variable states, Σ a r of the copies, weight · P(configuration) in the energies'
-    layout for what is not a copy; empty: not asked.
+    message and table entries of the energies' dtype with slack, float64 positions. into = (marginals, counts, totals,
+    gradient, weight): probabilities float64 by variable states; zeros of the energies' dtype; Σ a r of the copies,
+    float64; weight · P(configuration) in the energies' layout for what is not a copy; empty: not asked.
     """
     alpha, probability, _, _, _ = work
-    marginals, counts, gradient, weight = into
+    marginals, counts, totals, gradient, weight = into
+    pending = np.int64(0)
     position = schedule.position
     for k in range(components.size):
         c = components[k]
         free[k] = _up(c, schedule, energies, weights, bias, beta, mask, work)
         if not free[k] < np.inf or (marginals.size == 0 and gradient.size == 0):
             continue
-        _down(c, schedule, energies, weights, bias, beta, mask, work, counts, gradient, weight)
+        pending = _down(c, schedule, energies, weights, beta, mask, work, into, pending)
         for p in range(schedule.component[c, FIRST], schedule.component[c + 1, FIRST]):
             slot = position[p, SLOT]
             if marginals.size > 0:
@@ -255,3 +279,4 @@ def scaled_forests(components, schedule, energies, weights, bias, beta, mask, wo
                 for u in range(position[p, UNARY], position[p + 1, UNARY]):
                     for i in range(position[p, STATES]):
                         gradient[schedule.unary[u] + i] += scale * probability[slot + i]
+    _settle(counts, totals)

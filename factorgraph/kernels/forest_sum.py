@@ -114,13 +114,15 @@ def add_table(e, schedule, n, m, table, weight, gradient):
                 at += 1
         return
     down, across = _steps(e, n, m, edge)
+    unequal = 0.0
     for i in range(n):
         for j in range(m):
-            if edge[e, FORM] == POTTS:
-                if i != j:
-                    gradient[at] += weight * table[i * m + j]
-            else:
+            if edge[e, FORM] != POTTS:
                 gradient[at + i * down + j * across] += weight * table[i * m + j]
+            elif i != j:
+                unequal += weight * table[i * m + j]
+    if edge[e, FORM] == POTTS:
+        gradient[at] += unequal
 
 
 @inner

@@ -169,11 +169,10 @@ def count_pairs(alpha, of, m, ratio, side, n, counts, start):
 
 @kernel
 def add_counts(rows, columns, weights, counts, as_is, turned, weight, gradient):
-    """gradient += weight · E · counts of a shared table; gradient starts where the table does."""
-    width = lanes(counts)
+    """gradient += weight · E · counts (float64) of a shared table; gradient starts where the table does."""
+    width = lanes(weights)
     for i in range(rows):
         for j in range(columns):
             a = as_is + blocked(i, j, rows, width)
             b = turned + blocked(j, i, columns, width)
-            total = np.float64(counts[a]) + np.float64(counts[b])
-            gradient[i * columns + j] += weight * total * weights[a]
+            gradient[i * columns + j] += weight * (counts[a] + counts[b]) * np.float64(weights[a])

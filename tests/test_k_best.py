@@ -103,7 +103,7 @@ def test_the_best_one_is_what_solve_finds() -> None:
                         solution.bound,
                         solution.status,
                     )
-                    if not any(case.spec.latent):
+                    if not any(case.spec.latent) and not case.lattices:  # of paths that cost the same any may come
                         np.testing.assert_array_equal(first.flat, solution.flat)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import factorgraph as fg
-from factorgraph.infer import dynamic, forward_backward, spread
+from factorgraph.infer import forward_backward, spread
 from factorgraph.infer.dynamic import DynamicProgramming
 from factorgraph.infer.solver import Answer
 from factorgraph.kernels.jit import JIT_DISABLED
@@ -28,9 +28,7 @@ from factorgraph.plan import Asked
 INF = np.inf
 EDGES = [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 130]
 small = pytest.mark.jitoff
-sizes = pytest.mark.parametrize(
-    "states", [pytest.param(s, marks=[small] if s in (1, 2, 7, 9) else []) for s in EDGES]
-)
+sizes = pytest.mark.parametrize("states", [pytest.param(s, marks=[small] if s in (1, 2, 7, 9) else []) for s in EDGES])
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -468,12 +466,10 @@ def test_offsets_cancel(dtype: Any) -> None:
     check_sums(question(chain(1e6 + rng.integers(0, 4, (9, 3)), 1e6 + rng.integers(0, 4, (3, 3)), dtype)))
 
 
-@dtypes
-def test_long_chains(dtype: Any) -> None:
-    """Expected configurations are sums of 20,000 probabilities, made in the energies' dtype."""
-    rng = np.random.default_rng(2)
-    for table in np.zeros((3, 3)), 0.1 * np.arange(9.0).reshape(3, 3), rng.normal(size=(3, 3)):
-        check_sums(question(chain(np.zeros((20_000, 3)), table, dtype)))
+@pytest.mark.parametrize("dtype, step", [(np.float32, 0.0), (np.float32, 0.1), (np.float64, 0.1)])
+def test_long_chains(dtype: Any, step: float) -> None:
+    """Expected configurations are sums of 20,000 probabilities."""
+    check_sums(question(chain(np.zeros((20_000, 3)), step * np.arange(9.0).reshape(3, 3), dtype)))
 
 
 @small
@@ -535,7 +531,7 @@ def guarded(shape, dtype=float, slack=0, fill=0, behind=0.0):
     memory = mmap.mmap(-1, pages * PAGE)
     raw = np.frombuffer(memory, np.uint8)
     raw[:] = 85
-    assert libc.mprotect(raw.ctypes.data + (pages - 1) * PAGE, PAGE, mmap.PROT_NONE if hasattr(mmap, "PROT_NONE") else 0) == 0
+    assert libc.mprotect(raw.ctypes.data + (pages - 1) * PAGE, PAGE, 0) == 0  # PROT_NONE
     start = (pages - 1) * PAGE - count
     whole = raw[start : start + count].view(dtype)
     whole[:size], whole[size:] = fill, behind

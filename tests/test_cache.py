@@ -129,6 +129,7 @@ def test_a_folder_that_goes_away_warns_once(copy):
     assert said == "2.0 0" and len(warnings) == 1 and "compiled kernels cannot be kept" in warnings[0]
 
 
+@pytest.mark.check
 def test_damaged_files_are_renewed(copy):
     copy.run(ASK + SAY)
     for ending, left in (("nbi", 0.0), ("nbi", 0.5), ("nbc", 0.0), ("nbc", 0.5)):
@@ -177,6 +178,7 @@ def test_a_folder_with_zip_in_its_name(copy):
     assert said == "2.0 0" and len(warnings) == 1
 
 
+@pytest.mark.check
 def test_a_package_in_a_zip_file(copy):
     archive = copy.folder / "packed.zip"
     for amount in (1, 10):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import optim
 from .errors import FactorGraphError, FormatError
-from .factors import MLP, External, Factor, Linear, Potts, Table
+from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
     Auto,
@@ -70,6 +70,8 @@ __all__ = [
     "Solver",
     "Status",
     "Table",
+    "TruncatedLinear",
+    "TruncatedQuadratic",
     "Variables",
     "energy",
     "entropy",

@@ -12,6 +12,7 @@ from .errors import FactorGraphError, FormatError
 from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
+    TRWS,
     Auto,
     BruteForce,
     DynamicProgramming,
@@ -69,6 +70,7 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "TRWS",
     "Table",
     "TruncatedLinear",
     "TruncatedQuadratic",

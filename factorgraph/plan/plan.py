@@ -27,6 +27,7 @@ from ..kernels.structure import (
 )
 from .block import Block, Group, Lattices
 from .schedule import Extent, make_schedule
+from .sweep import Passes, make_passes
 
 NONE = np.zeros(0, np.int64)
 
@@ -213,6 +214,11 @@ class Plan:
         entries = entries[order]
         arrays = (inside, np.flatnonzero(loopy), message, ptr, entries, owner[order])
         return Loops(*(frozen(a) for a in arrays)), total
+
+    @cached_property
+    def passes(self) -> Passes:
+        """Sweep order of loopy components for message passing with a bound."""
+        return make_passes(self)
 
     @cached_property
     def members(self) -> tuple[np.ndarray, np.ndarray]:

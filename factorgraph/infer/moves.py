@@ -52,7 +52,7 @@ class Improver:
         plan = asked.plan
         widest = int(plan.states.max(initial=1))
         self._index = (plan.factors, loops, plan.states, plan.offsets)
-        self._cost, self._part, self._conflicts = np.zeros((3, widest))
+        self.cost, self._part, self._conflicts = np.zeros((3, widest))
         self._belief = np.zeros(plan.variable_states)
         self._forests: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._weight = np.ones(len(plan.factors.row))
@@ -60,7 +60,7 @@ class Improver:
     def single(self, labels: np.ndarray, rounds: int = 20) -> None:
         """Iterated conditional modes, in place."""
         for _ in range(rounds):
-            if not improve_labels(*self._index, self.asked.energies, self.unary, labels, self._cost):
+            if not improve_labels(*self._index, self.asked.energies, self.unary, labels, self.cost):
                 return
 
     def forests(self, labels: np.ndarray) -> None:
@@ -69,7 +69,7 @@ class Improver:
             self._grow()
         costs = (self.asked.energies, self.unary)
         for forest, via, parent in self._forests:
-            move_forest(forest, via, parent, *self._index, costs, labels, (self._belief, self._cost))
+            move_forest(forest, via, parent, *self._index, costs, labels, (self._belief, self.cost))
 
     def _grow(self) -> None:
         """Each forest starts with the variables that the ones before it left out, and with the last of them."""
@@ -86,7 +86,7 @@ class Improver:
 
     def repair(self, labels: np.ndarray, sweeps: int, deadline: float) -> bool:
         """Look for labels without violated factors, in place; whether that succeeded."""
-        space = (self._cost, self._part, self._conflicts)
+        space = (self.cost, self._part, self._conflicts)
         for _ in range(sweeps):
             if not repair_labels(*self._index, self.asked.energies, self.unary, labels, self._weight, space):
                 return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..kernels.trws_bound import sum_bound
 from ..plan import Asked, Plan
 from ..plan.sweep import Passes, padded_sizes
 from .dynamic import DynamicProgramming
+from .grids import grid_messages
 from .moves import Improver, fuse, loops_of
 from .ranking import Ranking
 from .solution import TOLERANCE, Status
@@ -25,6 +26,12 @@ from .solver import Answer, Solver, evaluate
 
 #: Table entries that one kernel call reads at most, far below 100 ms of work.
 SLICE = 3e7
+
+#: Variables that make a grid worth a wavefront of its own.
+GRID = 1024
+
+#: Sweeps of weighted min-conflicts, each time that a labelling is infeasible.
+REPAIRS = 30
 
 #: Energies whose sums might overflow are scaled down: finite magnitudes above these, float32 and float64.
 LARGE = {4: 1e30, 8: 1e290}
@@ -59,163 +66,205 @@ class TRWS(Solver):
 
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """All loopy components are swept together; each rests as soon as it is done."""
+        deadline = np.inf if self.time_limit is None else perf_counter() + self.time_limit
         loopy = asked.plan.kinds[asked.components] == LOOPY
         if not loopy.all():
             DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
-        if loopy.any():
-            _Run(self, asked.part(loopy)).run(answer)
+        runs = [_Run(self, part, engine, deadline) for part, engine in _engines(asked.part(loopy))]
+        pending = runs
+        while pending:
+            pending = [run for run in pending if run.advance()]
+        for run in runs:
+            run.write(answer)
 
     def rank(self, asked: Asked, k: int) -> Ranking:
         """See Solver.rank; of forests and lattices only."""
         return DynamicProgramming(self.threads).rank(asked, k)
 
 
+class Engine(Protocol):
+    """Messages of some loopy components, and labellings made from them; labels are int32 (V,) of the whole plan."""
+
+    def iterate(self, active: np.ndarray, deadline: float, look: bool) -> np.ndarray | None:
+        """A pass there and back over the active ones of its components (a mask); None where the time was up before.
+
+        Float64 bounds of the active ones, −inf without `look`; +inf proves that there is no labelling.
+        """
+
+    def round(self, labels: np.ndarray) -> None:
+        """Label the variables of its components from the messages."""
+
+    def improve(self, labels: np.ndarray, deadline: float) -> None:
+        """Lower the energy of labels by moves, in place; where it is +inf, look for a finite one."""
+
+
 class _Run:
-    """The state of one call: per component asked, float64, the best bound and the best minimum so far."""
+    """The state of one engine: per component asked, float64, the best bound and the best minimum so far."""
 
-    def __init__(self, solver: TRWS, asked: Asked):
-        self.deadline = np.inf if solver.time_limit is None else perf_counter() + solver.time_limit
-        self.solver, self.asked = solver, asked
-        plan, components = asked.plan, asked.components
-        self.scaled, self.scale = _within_range(asked)
-        self.unary = np.zeros(plan.variable_states)
-        unary_costs(plan.factors, components, plan.states, plan.offsets, *self.scaled[1:3], self.unary)
-        self.passes: Passes = plan.passes
-        self.messages = _Messages(self.passes, self.scaled, self.unary)
-        self.loops = loops_of(asked)
-        self.improver = Improver(self.scaled, self.unary, self.loops)
+    def __init__(self, solver: TRWS, asked: Asked, engine: Engine, deadline: float):
+        self.solver, self.asked, self.engine, self.deadline = solver, asked, engine, deadline
         self.whole = _all_integers(asked)
-        self.bound = np.full(components.size, -np.inf)
-        self.minimum = np.full(components.size, np.inf)
-        self.active = np.ones(components.size, bool)
-        self.stale = np.zeros(components.size, np.int64)
-        self.labels = np.full(plan.states.size, -1, np.int32)
+        count = asked.components.size
+        self.bound, self.minimum = np.full(count, -np.inf), np.full(count, np.inf)
+        self.active, self.stale = np.ones(count, bool), np.zeros(count, np.int64)
+        self.labels = np.zeros(asked.plan.states.size, np.int32)
+        self.number, self.next = 0, 1
+        if solver.initial is not None:
+            self.labels = np.maximum(solver.initial, 0).astype(np.int32)
+            engine.improve(self.labels, deadline)
+            self.minimum = evaluate(asked, self.labels)[1]
 
-    def run(self, answer: Answer) -> None:
-        """Pass there and back until every component rests; write labels, bounds and statuses."""
-        components = self.asked.components
-        if self.solver.initial is not None:
-            given = self.labels.copy()
-            given[self.loops.var] = np.maximum(self.solver.initial[self.loops.var], 0)
-            self._keep(given)
-        look = 1
-        for number in range(1, self.solver.iterations + 1):
-            finished = self._iterate()
-            if number == look or number == self.solver.iterations or not finished:
-                self._look(last=not finished)
-                look = number + max(1, min(10, number // 2))
-            if not self.active.any() or not finished:
-                break
-        answer.labels[self.loops.var] = self.labels[self.loops.var]
-        answer.bound[components] = self.bound
-        status = np.where(self.bound > -np.inf, Status.BOUNDED, Status.APPROXIMATE)
-        status[self.bound == np.inf] = Status.INFEASIBLE
-        answer.sign(components, self.solver.name, status)
-
-    def _iterate(self) -> bool:
-        """A pass forwards and one backwards; False where the time is up."""
-        for step in (1, -1):
-            found = self.messages.sweep(self.asked.components[self.active], step, self.deadline)
+    def advance(self) -> bool:
+        """Pass there and back up to the next look; whether there is more to do."""
+        while self.active.any():
+            self.number += 1
+            last = self.number == self.solver.iterations
+            look = last or self.number == self.next
+            found = self.engine.iterate(self.active, self.deadline, look)
             if found is None:
+                if self.number == 1:  # there must be labels
+                    self._round()
                 return False
-            self.bound[np.flatnonzero(self.active)[found == np.inf]] = np.inf
-            self.active &= self.bound < np.inf
-        return True
+            if (found == np.inf).any() or look:
+                self._look(np.flatnonzero(self.active), found)
+            if look:
+                self.next = self.number + min(25, max(1, self.number // 2))
+                return bool(self.active.any()) and not last
+        return False
 
-    def _look(self, last: bool) -> None:
-        """Evaluate bounds, round, and let components rest."""
-        active = np.flatnonzero(self.active)
-        if not active.size:
-            return
-        components = self.asked.components[active]
+    def _look(self, active: np.ndarray, found: np.ndarray) -> None:
+        """Take the bounds in, round, and let components rest."""
         before = self.bound[active]
-        found = self.messages.bound(components) * self.scale
-        if self.whole:
-            found = np.ceil(found)
-        self.bound[active] = np.maximum(before, found)
-        if perf_counter() < self.deadline or (self.labels[self.loops.var[:1]] < 0).any():
-            self._round()
+        self.bound[active] = np.maximum(before, np.ceil(found) if self.whole else found)
+        self.active[active] &= found < np.inf
+        if not self.active.any():
+            return
+        self._round()
         with np.errstate(invalid="ignore"):
             gap = self.minimum - self.bound
             closed = (gap <= TOLERANCE * np.maximum(1.0, np.abs(self.minimum))) & (self.minimum < np.inf)
             slow = ~(self.bound[active] - before > self.solver.gain * np.minimum(gap[active], np.abs(before)))
         self.stale[active] = np.where(slow, self.stale[active] + 1, 0)
-        self.active &= ~closed & (self.bound < np.inf) & (self.stale < self.solver.patience)
+        self.active &= ~closed & (self.stale < self.solver.patience)
 
     def _round(self) -> None:
-        """Labels from the messages, repaired and improved, fused with the best so far."""
-        plan, loops = self.asked.plan, self.loops._replace(message=self.passes.message)
+        """Labels from the messages, improved; per component of the difference the better of these and the best yet."""
         labels = self.labels.copy()
-        index = (plan.factors, loops, plan.states, plan.offsets, self.scaled.energies)
-        round_labels(*index, self.unary, self.messages.values, labels, self.improver._cost)
-        self._keep(labels)
+        self.engine.round(labels)
+        self.engine.improve(labels, self.deadline)
+        if (self.minimum < np.inf).any():
+            self.labels = fuse(self.asked, self.labels, labels)
+            if self.number % 2 == 0 and (self.labels != labels).any():
+                self.engine.improve(self.labels, self.deadline)
+        else:
+            self.labels = labels
+        self.minimum = evaluate(self.asked, self.labels)[1]
 
-    def _keep(self, labels: np.ndarray) -> None:
-        _, minimum = evaluate(self.asked, labels)
-        if (minimum == np.inf).any():
-            self.improver.repair(labels, 30, self.deadline)
-        self.improver.single(labels)
-        if (self.labels[self.loops.var] >= 0).all():
-            labels = fuse(self.asked, self.labels, labels)
-        self.improver.forests(labels)
-        self.labels = labels
-        _, self.minimum = evaluate(self.asked, labels)
+    def write(self, answer: Answer) -> None:
+        """Labels, bounds and statuses."""
+        plan = self.asked.plan
+        chosen = np.zeros(plan.n_components, bool)
+        chosen[self.asked.components] = True
+        variables = chosen[plan.component]
+        answer.labels[variables] = self.labels[variables]
+        answer.bound[self.asked.components] = self.bound
+        status = np.where(self.bound > -np.inf, Status.BOUNDED, Status.APPROXIMATE)
+        status[self.bound == np.inf] = Status.INFEASIBLE
+        answer.sign(self.asked.components, self.solver.name, status)
 
 
-class _Messages:
-    """Messages of all loopy components, in the energies' precision."""
+class _General:
+    """Any factors, any number of components: messages in the energies' precision."""
 
-    def __init__(self, passes: Passes, asked: Asked, unary: np.ndarray):
-        plan, energies = asked.plan, asked.energies
-        self.passes, self.exact = passes, unary
+    def __init__(self, asked: Asked):
+        self.asked, self.scale = _within_range(asked)
+        plan, energies, bias, components = self.asked
+        self.exact = np.zeros(plan.variable_states)
+        unary_costs(plan.factors, components, plan.states, plan.offsets, energies, bias, self.exact)
+        self.loops = loops_of(asked)
+        self.improver = Improver(self.asked, self.exact, self.loops)
+        self.passes: Passes = plan.passes
         dtype = energies.dtype
-        self.unary = buffer(unary.size, dtype)
-        self.unary[:] = unary
-        self.values = buffer(passes.messages, dtype)
-        self.tables = energies, buffer(passes.copied, dtype)
-        for index, start in passes.copies:
+        self.unary = buffer(self.exact.size, dtype)
+        self.unary[:] = self.exact
+        self.messages = buffer(self.passes.messages, dtype)
+        self.tables = energies, buffer(self.passes.copied, dtype)
+        for index, start in self.passes.copies:
             block = plan.blocks[index]
             room = sum(padded_sizes(block.states))
             for table in range(block.tables):
                 at = block.start + table * block.size
                 copy_padded(energies, at, *block.states, self.tables[1], start + table * room)
-        widest, arity = int(plan.states.max(initial=1)), passes.arity
+        widest, arity = int(plan.states.max(initial=1)), self.passes.arity
         self.space, self.wide = _space(dtype, widest, arity), _space(np.dtype(np.float64), widest, arity)
-        self.table = buffer(passes.table, np.float64)
-        self.ends = np.concatenate([[0.0], np.cumsum(passes.work)])
+        self.table = buffer(self.passes.table, np.float64)
+        self.ends = np.concatenate([[0.0], np.cumsum(self.passes.work)])
 
-    def sweep(self, components: np.ndarray, step: int, deadline: float) -> np.ndarray | None:
-        """The bound of a pass over each component, in the messages' precision; None where the time was up before."""
-        first = self.passes.sweep.first
-        found = np.zeros(components.size)
-        for i, c in enumerate(components):
-            for low, high in self._cut(int(first[c]), int(first[c + 1]), step):
-                span = (low, high, 1) if step > 0 else (high - 1, low - 1, -1)
-                found[i] += sweep_nodes(*span, self.passes.sweep, self.unary, self.tables, self.values, self.space)
-                if perf_counter() > deadline:
-                    return None
-                if found[i] == np.inf:
-                    break
+    def iterate(self, active: np.ndarray, deadline: float, look: bool) -> np.ndarray | None:
+        """See Engine.iterate."""
+        components, first = self.asked.components[active], self.passes.sweep.first
+        found = np.full(components.size, -np.inf)
+        for step in (1, -1):
+            for i, c in enumerate(components):
+                for low, high in self._cut(int(first[c]), int(first[c + 1]), step):
+                    span = (low, high, 1) if step > 0 else (high - 1, low - 1, -1)
+                    sweep = self.passes.sweep, self.unary, self.tables, self.messages, self.space
+                    if found[i] < np.inf and sweep_nodes(*span, *sweep) == np.inf:
+                        found[i] = np.inf
+                    if perf_counter() > deadline:
+                        return None
+        if look:
+            found = np.array(
+                [b if b == np.inf else self._bound(int(c)) for b, c in zip(found, components, strict=True)]
+            )
         return found
 
-    def bound(self, components: np.ndarray) -> np.ndarray:
-        """Float64 bounds that the messages prove, rounding taken off."""
-        first = self.passes.sweep.first
-        found = np.empty(components.size)
-        for i, c in enumerate(components):
-            total = np.zeros(3)
-            for low, high in self._cut(int(first[c]), int(first[c + 1]), 1):
-                sweep = (low, high, self.passes.sweep, self.exact, self.tables, self.values)
-                sum_bound(*sweep, self.wide, self.table, total)
-            found[i] = total[0] + total[1] - total[2] if total[0] < np.inf else np.inf
-        return found
+    def _bound(self, component: int) -> float:
+        """The float64 bound that the messages prove, rounding taken off."""
+        first, total = self.passes.sweep.first, np.zeros(3)
+        for low, high in self._cut(int(first[component]), int(first[component + 1]), 1):
+            sweep = (low, high, self.passes.sweep, self.exact, self.tables, self.messages)
+            sum_bound(*sweep, self.wide, self.table, total)
+        return float(total[0] + total[1] - total[2]) * self.scale if total[0] < np.inf else np.inf
 
     def _cut(self, low: int, high: int, step: int) -> list[tuple[int, int]]:
         """Ranges of nodes of bounded work, in the order of the pass."""
         slices = int((self.ends[high] - self.ends[low]) / SLICE) + 1
+        if slices == 1:
+            return [(low, high)]
         marks = np.linspace(self.ends[low], self.ends[high], slices + 1)[1:-1]
         cuts = [low, *np.searchsorted(self.ends, marks).tolist(), high]
         return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b][::step]
+
+    def round(self, labels: np.ndarray) -> None:
+        """See Engine.round."""
+        plan, loops = self.asked.plan, self.loops._replace(message=self.passes.message)
+        index = (plan.factors, loops, plan.states, plan.offsets, self.asked.energies)
+        round_labels(*index, self.exact, self.messages, labels, self.improver.cost)
+
+    def improve(self, labels: np.ndarray, deadline: float) -> None:
+        """See Engine.improve."""
+        if (evaluate(self.asked, labels)[1] == np.inf).any():
+            self.improver.repair(labels, REPAIRS, deadline)
+        self.improver.single(labels)
+        self.improver.forests(labels)
+
+
+def _engines(asked: Asked) -> list[tuple[Asked, Engine]]:
+    """Large grids have one each, all other components share one."""
+    rest = np.ones(asked.components.size, bool)
+    engines: list[tuple[Asked, Engine]] = []
+    sizes = np.diff(asked.plan.members[0])[asked.components]
+    for i in np.flatnonzero(sizes >= GRID):
+        part = asked.part(np.array([i]))
+        grid = grid_messages(asked.plan, part)
+        if grid is not None:
+            engines.append((part, grid))
+            rest[i] = False
+    if rest.any():
+        part = asked.part(rest)
+        engines.append((part, _General(part)))
+    return engines
 
 
 def _space(dtype: np.dtype, widest: int, arity: int) -> Space:

@@ -26,6 +26,7 @@ from ..kernels.structure import (
     unite,
 )
 from .block import Block, Group, Lattices
+from .grids import Grid, find_grid
 from .schedule import Extent, make_schedule
 from .sweep import Passes, make_passes
 
@@ -219,6 +220,12 @@ class Plan:
     def passes(self) -> Passes:
         """Sweep order of loopy components for message passing with a bound."""
         return make_passes(self)
+
+    @cached_property
+    def grids(self) -> dict[int, Grid]:
+        """The loopy components that are grids of four neighbours."""
+        found = {int(c): find_grid(self, int(c)) for c in np.flatnonzero(self.kinds == LOOPY)}
+        return {c: grid for c, grid in found.items() if grid is not None}
 
     @cached_property
     def members(self) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,9 @@ from factorgraph.plan import Asked, Question
 INF = np.inf
 pytestmark = pytest.mark.filterwarnings("error")
 
-chunks = pytest.mark.parametrize("chunk", [*range(3), *(pytest.param(c, marks=pytest.mark.check) for c in range(3, 60))])
+chunks = pytest.mark.parametrize(
+    "chunk", [*range(3), *(pytest.param(c, marks=pytest.mark.check) for c in range(3, 60))]
+)
 
 
 def loopy_cases(chunk: int, count: int = 100) -> Iterator[tuple[Case, RandomChoices]]:
@@ -162,7 +164,9 @@ def test_trees_are_exact() -> None:
         leaves = np.setdiff1d(np.arange(size), parent)
         g.add(fg.Table(np.zeros((3, 3, 3))), x[0], x[int(leaves[-1])], x[int(leaves[0] if len(leaves) > 1 else 1)])
         solution = fg.solve(g, method=fg.TRWS(iterations=500))
-        assert solution.energy == pytest.approx(exact.energy) and solution.bound == pytest.approx(exact.energy, abs=1e-6)
+        assert solution.energy == pytest.approx(exact.energy) and solution.bound == pytest.approx(
+            exact.energy, abs=1e-6
+        )
 
 
 @pytest.mark.jitoff
@@ -209,7 +213,9 @@ def test_energies_of_any_size(dtype: Any, size: float) -> None:
         warnings.simplefilter("ignore")
         rng = np.random.default_rng(11)
         unary, pair = rng.uniform(-1, 1, (4, 3)), rng.uniform(-1, 1, (4, 3, 3))
-        unary, pair = (np.clip(t * size, -np.finfo(dtype).max, np.finfo(dtype).max).astype(dtype) for t in (unary, pair))
+        unary, pair = (
+            np.clip(t * size, -np.finfo(dtype).max, np.finfo(dtype).max).astype(dtype) for t in (unary, pair)
+        )
         g = fg.FactorGraph()
         x = g.variables("x", shape=(4,), states=3)
         g.add(fg.Table(unary), x)
@@ -217,7 +223,8 @@ def test_energies_of_any_size(dtype: Any, size: float) -> None:
         solution = fg.solve(g, method=fg.TRWS(iterations=50))
         labellings = itertools.product(range(3), repeat=4)
         energy = [  # scaled, so that the referee has no overflow
-            sum(float(unary[v, y[v]]) / 16 for v in range(4)) + sum(float(pair[v, y[v], y[v - 3]]) / 16 for v in range(4))
+            sum(float(unary[v, y[v]]) / 16 for v in range(4))
+            + sum(float(pair[v, y[v], y[v - 3]]) / 16 for v in range(4))
             for y in labellings
         ]
     assert solution.status != fg.Status.INFEASIBLE

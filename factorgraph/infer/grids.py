@@ -140,15 +140,19 @@ class GridMessages:
             wave_round(*b, self.wave, self.metric, self.space.consts, self.lanes, self._raster(labels))
 
     def improve(self, labels: np.ndarray, deadline: float) -> None:
-        """Every other row, the other rows, every other column, the other columns: exact each time."""
-        lanes = VECTOR_BYTES // self.wave.unary.itemsize
-        for way, chains in enumerate((self.grid.height, self.grid.width)):
+        """See trws.Engine: every other row, the other rows, every other column, the other columns."""
+        for way in range(2):
             for parity in range(2):
-                strips = -(-(chains - parity) // (2 * lanes))
-                step = max(1, int(SLICE / self.strip.belief.size))
-                for s in range(0, strips, step):
-                    index = (s, min(s + step, strips), way, parity, self.wave, self.law, self.metric)
-                    wave_move(*index, self.space, self.strip, self._raster(labels))
+                self.move(way, parity, labels)
+
+    def move(self, way: int, parity: int, labels: np.ndarray) -> None:
+        """The best labels of rows (way 0) or columns parity, parity + 2, …, all others as they are; in place."""
+        chains = (self.grid.height, self.grid.width)[way]
+        strips = -(-(chains - parity) // (2 * VECTOR_BYTES // self.wave.unary.itemsize))
+        step = max(1, int(SLICE / self.strip.belief.size))
+        for s in range(0, strips, step):
+            index = (s, min(s + step, strips), way, parity, self.wave, self.law, self.metric)
+            wave_move(*index, self.space, self.strip, self._raster(labels))
 
     def _raster(self, labels: np.ndarray) -> np.ndarray:
         return labels[self.grid.first : self.grid.first + self.grid.height * self.grid.width]

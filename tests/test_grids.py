@@ -284,7 +284,7 @@ def test_what_is_no_grid_of_ours_takes_the_general_way() -> None:
     ring.add(fg.Potts(1.0), y, y[[1, 2, 3, 4, 5, 0]])
     assert find_grid(ring.compile(), 0) is None
     ragged = fg.FactorGraph()
-    z = ragged.variables("z", shape=(4,), states=[2, 2, 2, 3])
+    z = ragged.variables("z", shape=(4,), states=np.array([2, 2, 2, 3]))
     ragged.add(fg.Table(np.zeros((2, 2))), z[[0, 0]], z[[1, 2]])
     ragged.add(fg.Table(np.zeros((2, 3))), z[[1, 2]], z[[3, 3]])
     assert find_grid(ragged.compile(), 0) is None

@@ -145,6 +145,11 @@ class GridMessages:
             for parity in range(2):
                 self.move(way, parity, labels)
 
+    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+        """See trws.Engine: the same moves in any order."""
+        for i in random.permutation(4):
+            self.move(int(i) % 2, int(i) // 2, labels)
+
     def move(self, way: int, parity: int, labels: np.ndarray) -> None:
         """The best labels of rows (way 0) or columns parity, parity + 2, …, all others as they are; in place."""
         chains = (self.grid.height, self.grid.width)[way]

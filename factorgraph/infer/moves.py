@@ -63,26 +63,30 @@ class Improver:
             if not improve_labels(*self._index, self.asked.energies, self.unary, labels, self.cost):
                 return
 
-    def forests(self, labels: np.ndarray) -> None:
-        """One exact move along each forest of the family, in place."""
-        if not self._forests:
-            self._grow()
+    def forests(self, labels: np.ndarray, order: np.ndarray | None = None) -> None:
+        """One exact move along each forest of a family, in place; `order` (V,) ranks variables for a family of two."""
+        family = self._forests
+        if order is not None:
+            family = self._grow(order, 2)
+        elif not family:
+            family = self._forests = self._grow(np.zeros(self.asked.plan.states.size), FORESTS)
         costs = (self.asked.energies, self.unary)
-        for forest, via, parent in self._forests:
+        for forest, via, parent in family:
             move_forest(forest, via, parent, *self._index, costs, labels, (self._belief, self.cost))
 
-    def _grow(self) -> None:
-        """Each forest starts with the variables that the ones before it left out, and with the last of them."""
-        plan = self.asked.plan
+    def _grow(self, order: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Each forest starts with the variables that the ones before it left out, in turn the last of them first."""
+        plan, family = self.asked.plan, []
         covered = np.zeros(plan.states.size, np.int64)
-        for number in range(FORESTS):
-            var = self.loops.var if number % 2 == 0 else self.loops.var[::-1].copy()
+        for number in range(count):
+            var = self.loops.var if number % 2 == 0 else self.loops.var[::-1]
             via = np.full(plan.states.size, -2, np.int64)
             parent, forest = np.zeros((2, plan.states.size), np.int64)
-            order = var[np.argsort(covered[var], kind="stable")]
-            count = grow_forest(order, plan.factors, self.loops, via, parent, forest)
-            covered[forest[:count]] += 1
-            self._forests.append((forest[:count].copy(), via, parent))
+            ranked = var[np.lexsort((order[var], covered[var]))]
+            size = grow_forest(ranked, plan.factors, self.loops, via, parent, forest)
+            covered[forest[:size]] += 1
+            family.append((forest[:size].copy(), via, parent))
+        return family
 
     def repair(self, labels: np.ndarray, sweeps: int, deadline: float) -> bool:
         """Look for labels without violated factors, in place; whether that succeeded."""

@@ -33,6 +33,9 @@ GRID = 1024
 #: Sweeps of weighted min-conflicts, each time that a labelling is infeasible.
 REPAIRS = 30
 
+#: Shares of the variables that kicks disturb, in turn.
+KICKS = (0.02, 0.05, 0.1, 0.2)
+
 #: Energies whose sums might overflow are scaled down: finite magnitudes above these, float32 and float64.
 LARGE = {4: 1e30, 8: 1e290}
 
@@ -41,12 +44,14 @@ LARGE = {4: 1e30, 8: 1e290}
 class TRWS(Solver):
     """Bounds that never fall, and the best labelling rounded from them, for loopy components of any factors.
 
-    iterations: most passes there and back. patience: a component rests after this many looks at its bound that gained
+    iterations: most passes there and back. kicks: how often then labels of open components are disturbed and improved
+    again. patience: a component rests after this many looks at its bound that gained
     less than `gain` of the gap each. time_limit: seconds. initial: int32 (V,) labelling to start from, −1 where
     unknown. Forests and lattices in the same plan are solved exactly.
     """
 
     iterations: int = 1000
+    kicks: int = 20
     patience: int = 10
     gain: float = 1e-3
     time_limit: float | None = None
@@ -54,10 +59,10 @@ class TRWS(Solver):
     name: ClassVar[str] = "trw-s"
 
     def __post_init__(self) -> None:
-        if not (self.iterations >= 1 and self.patience >= 1 and self.gain >= 0):
+        if not (self.iterations >= 1 and self.kicks >= 0 and self.patience >= 1 and self.gain >= 0):
             raise FactorGraphError(
-                f"TRWS: expected iterations ≥ 1, patience ≥ 1 and gain ≥ 0; got {self.iterations}, {self.patience}, "
-                f"{self.gain}"
+                f"TRWS: expected iterations ≥ 1, kicks ≥ 0, patience ≥ 1 and gain ≥ 0; got {self.iterations}, "
+                f"{self.kicks}, {self.patience}, {self.gain}"
             )
 
     def exact_on(self, plan: Plan, component: int) -> bool:
@@ -97,6 +102,9 @@ class Engine(Protocol):
     def improve(self, labels: np.ndarray, deadline: float) -> None:
         """Lower the energy of labels by moves, in place; where it is +inf, look for a finite one."""
 
+    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+        """As `improve`, by moves that are other ones each time."""
+
 
 class _Run:
     """The state of one engine: per component asked, float64, the best bound and the best minimum so far."""
@@ -108,15 +116,18 @@ class _Run:
         self.bound, self.minimum = np.full(count, -np.inf), np.full(count, np.inf)
         self.active, self.stale = np.ones(count, bool), np.zeros(count, np.int64)
         self.labels = np.zeros(asked.plan.states.size, np.int32)
-        self.number, self.next = 0, 1
+        self.number, self.next, self.kicks = 0, 1, 0
+        self.random = np.random.default_rng(0)
         if solver.initial is not None:
             self.labels = np.maximum(solver.initial, 0).astype(np.int32)
             engine.improve(self.labels, deadline)
             self.minimum = evaluate(asked, self.labels)[1]
 
     def advance(self) -> bool:
-        """Pass there and back up to the next look; whether there is more to do."""
-        while self.active.any():
+        """Pass there and back up to the next look, or kick once; whether there is more to do."""
+        if self.number == self.solver.iterations or not self.active.any():
+            return self._kick()
+        while True:
             self.number += 1
             last = self.number == self.solver.iterations
             look = last or self.number == self.next
@@ -129,8 +140,30 @@ class _Run:
                 self._look(np.flatnonzero(self.active), found)
             if look:
                 self.next = self.number + min(25, max(1, self.number // 2))
-                return bool(self.active.any()) and not last
-        return False
+            if look or not self.active.any():
+                return True
+
+    def _kick(self) -> bool:
+        """Give some variables of open components labels by chance, improve, and keep what is better of that."""
+        if self.kicks == self.solver.kicks or perf_counter() > self.deadline:
+            return False
+        wanting = np.zeros(self.asked.plan.n_components, bool)
+        wanting[self.asked.components] = ~self._closed() & (self.bound < np.inf)
+        if not wanting.any():
+            return False
+        share = KICKS[self.kicks % len(KICKS)]
+        self.kicks += 1
+        states = self.asked.plan.states
+        hit = wanting[self.asked.plan.component] & (self.random.random(states.size) < share)
+        labels = np.where(hit, self.random.integers(0, states), self.labels).astype(np.int32)
+        self.engine.search(labels, self.random)
+        self._take(labels)
+        return True
+
+    def _closed(self) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            gap = self.minimum - self.bound
+            return (gap <= TOLERANCE * np.maximum(1.0, np.abs(self.minimum))) & (self.minimum < np.inf)
 
     def _look(self, active: np.ndarray, found: np.ndarray) -> None:
         """Take the bounds in, round, and let components rest."""
@@ -141,24 +174,26 @@ class _Run:
             return
         self._round()
         with np.errstate(invalid="ignore"):
-            gap = self.minimum - self.bound
-            closed = (gap <= TOLERANCE * np.maximum(1.0, np.abs(self.minimum))) & (self.minimum < np.inf)
-            slow = ~(self.bound[active] - before > self.solver.gain * np.minimum(gap[active], np.abs(before)))
+            gap = self.minimum[active] - self.bound[active]
+            slow = ~(self.bound[active] - before > self.solver.gain * np.minimum(gap, np.abs(before)))
         self.stale[active] = np.where(slow, self.stale[active] + 1, 0)
-        self.active &= ~closed & (self.stale < self.solver.patience)
+        self.active &= ~self._closed() & (self.stale < self.solver.patience)
 
     def _round(self) -> None:
         """Labels from the messages, improved; per component of the difference the better of these and the best yet."""
         labels = self.labels.copy()
         self.engine.round(labels)
         self.engine.improve(labels, self.deadline)
+        self._take(labels)
+
+    def _take(self, labels: np.ndarray) -> None:
+        """Fuse the best labels so far with these."""
         if (self.minimum < np.inf).any():
-            self.labels = fuse(self.asked, self.labels, labels)
-            if self.number % 2 == 0 and (self.labels != labels).any():
-                self.engine.improve(self.labels, self.deadline)
-        else:
-            self.labels = labels
-        self.minimum = evaluate(self.asked, self.labels)[1]
+            labels = fuse(self.asked, self.labels, labels)
+        if self.number % 2 == 0 and (self.labels != labels).any():
+            self.engine.improve(labels, self.deadline)
+        self.labels = labels
+        self.minimum = evaluate(self.asked, labels)[1]
 
     def write(self, answer: Answer) -> None:
         """Labels, bounds and statuses."""
@@ -248,6 +283,11 @@ class _General:
             self.improver.repair(labels, REPAIRS, deadline)
         self.improver.single(labels)
         self.improver.forests(labels)
+
+    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+        """See Engine.search."""
+        for _ in range(2):
+            self.improver.forests(labels, random.random(labels.size))
 
 
 def _engines(asked: Asked) -> list[tuple[Asked, Engine]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..kernels.minsum import Loops
 from ..kernels.structure import KIND, LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 from ..kernels.trws import COLUMNS, GENERAL, ROWS, SHARED, Sweep
@@ -31,6 +32,30 @@ class Passes(NamedTuple):
     copied: int  # entries of all copies
     table: int  # entries of the largest table, rows padded
     arity: int
+
+
+def make_loops(plan: Plan) -> tuple[Loops, int]:
+    """Incidence of the variables of loopy components, and how many message entries there are."""
+    f = plan.factors
+    arity = np.diff(f.row[:, SCOPE])
+    loopy = np.repeat(plan.kinds == LOOPY, np.diff(f.first)) & (arity > 1)
+    entries = np.flatnonzero(np.repeat(loopy, arity))
+    var = f.var[entries]
+    message = np.full(f.var.size, -1, np.int64)
+    ends = np.cumsum(plan.states[var], dtype=np.int64)
+    message[entries] = ends - plan.states[var]
+    total = int(ends[-1]) if ends.size else 0
+    del ends
+    order = np.argsort(var, kind="stable")
+    ptr = np.zeros(plan.states.size + 1, np.int64)
+    np.cumsum(np.bincount(var, minlength=plan.states.size), out=ptr[1:])
+    owner = np.repeat(np.flatnonzero(loopy), arity[loopy])
+    inside = np.flatnonzero(plan.kinds[plan.component] == LOOPY)
+    entries = entries[order]
+    arrays = (inside, np.flatnonzero(loopy), message, ptr, entries, owner[order])
+    for array in arrays:
+        array.flags.writeable = False
+    return Loops(*arrays), total
 
 
 def make_passes(plan: Plan) -> Passes:

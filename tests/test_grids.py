@@ -9,8 +9,8 @@ import pytest
 
 import factorgraph as fg
 from factorgraph.infer.grids import GridMessages, grid_messages, read_pairs
+from factorgraph.infer.passes import General
 from factorgraph.infer.solver import check_flat, evaluate
-from factorgraph.infer.trws import _General
 from factorgraph.plan import Asked, Question
 from factorgraph.plan.grids import find_grid
 
@@ -217,7 +217,7 @@ def test_moves_are_exact(name: str, dtype: Any) -> None:
 def test_the_general_method_has_nearly_the_same_bounds(name: str, dtype: Any) -> None:
     """They differ where two corners give all of themselves away; integers make the proof the same."""
     g, _, _ = make(name, (34, 33), 5, dtype)
-    engine, general = engine_of(g), _General(asked_of(g))
+    engine, general = engine_of(g), General(asked_of(g))
     for _ in range(40):
         found = [e.iterate(np.ones(1, bool), INF, True)[0] for e in (engine, general)]
     assert found[0] == pytest.approx(found[1], rel=1e-4)

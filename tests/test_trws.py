@@ -15,8 +15,8 @@ from strategies import Case, RandomChoices, random_case, random_evidence
 from test_laws import check_solution
 
 import factorgraph as fg
+from factorgraph.infer.passes import General
 from factorgraph.infer.solver import check_flat, evaluate
-from factorgraph.infer.trws import _General
 from factorgraph.kernels.structure import LOOPY
 from factorgraph.plan import Asked, Question
 
@@ -43,7 +43,7 @@ def asked_of(graph: fg.FactorGraph) -> Asked:
 
 def trajectory(asked: Asked, passes: int) -> np.ndarray:
     """Bounds (passes, components) after each pass there and back, float64."""
-    engine = _General(asked)
+    engine = General(asked)
     active = np.ones(asked.components.size, bool)
     return np.array([engine.iterate(active, INF, True) for _ in range(passes)])
 
@@ -281,7 +281,7 @@ def test_bounds_agree_with_a_plain_evaluation() -> None:
     for case, _ in loopy_cases(1, 60):
         asked = asked_of(case.graph)
         asked = asked.part(asked.plan.kinds[asked.components] == LOOPY)
-        engine = _General(asked)
+        engine = General(asked)
         for _ in range(2):
             found = engine.iterate(np.ones(asked.components.size, bool), INF, True)
         plan, energies = asked.plan, asked.energies
@@ -343,7 +343,7 @@ def test_forest_moves_are_exact() -> None:
     for case, _ in loopy_cases(3, 60):
         asked = asked_of(case.graph)
         asked = asked.part(asked.plan.kinds[asked.components] == LOOPY)
-        improver = _General(asked).improver
+        improver = General(asked).improver
         improver.forests(np.zeros(asked.plan.states.size, np.int32))
         seen = np.concatenate([forest for forest, _, _ in improver._forests])
         assert set(seen) == set(improver.loops.var)

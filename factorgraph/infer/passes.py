@@ -44,6 +44,7 @@ class General:
         self.unary = buffer(self.exact.size, dtype)
         self.unary[:] = self.exact
         self.messages = buffer(self.passes.messages, dtype)
+        self.precise = self.messages if dtype == np.float64 else buffer(self.passes.messages, np.float64)
         self.tables = energies, buffer(self.passes.copied, dtype)
         for index, start in self.passes.copies:
             block = plan.blocks[index]
@@ -70,6 +71,7 @@ class General:
                     if perf_counter() > deadline:
                         return None
         if look:
+            self.precise[:] = self.messages
             found = np.array(
                 [b if b == np.inf else self._bound(int(c)) for b, c in zip(found, components, strict=True)]
             )
@@ -79,7 +81,7 @@ class General:
         """The float64 bound that the messages prove, rounding taken off."""
         first, total = self.passes.sweep.first, np.zeros(3)
         for low, high in self._cut(int(first[component]), int(first[component + 1]), 1):
-            sweep = (low, high, self.passes.sweep, self.exact, self.tables, self.messages)
+            sweep = (low, high, self.passes.sweep, self.exact, self.tables, self.precise)
             sum_bound(*sweep, self.wide, self.table, total)
         return float(total[0] + total[1] - total[2]) * self.scale if total[0] < np.inf else np.inf
 

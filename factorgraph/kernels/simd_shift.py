@@ -1,4 +1,4 @@
-"""Vectors of simd.py seen as neighbours: differences, shifts by one lane, and lanes widened to float64.
+"""More of the vectors of simd.py: differences, shifts by one lane, stores of the first lanes, lanes widened to float64.
 
 With the JIT off every function has a plain numpy twin of the same name.
 """
@@ -72,6 +72,24 @@ def _vwide(typing: Any, array: Any, index: Any) -> Any:
     return vector(array, types.intp), codegen
 
 
+@intrinsic
+def _vstore_first(typing: Any, array: Any, index: Any, x: Any, count: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[2].type
+        lanes = ir.VectorType(ir.IntType(32), kind.count)
+        number = builder.trunc(arguments[3], ir.IntType(32))
+        one = builder.insert_element(ir.Constant(lanes, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+        limit = builder.shuffle_vector(one, ir.Constant(lanes, ir.Undefined), _order([0] * kind.count))
+        inside = builder.icmp_signed("<", ir.Constant(lanes, list(range(kind.count))), limit)
+        where = _address(context, builder, signature.args[0], arguments[0], arguments[1], kind)
+        align = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
+        kinds = ir.FunctionType(ir.VoidType(), [kind, where.type, align.type, inside.type])
+        name = f"llvm.masked.store.{suffix(kind)}.p0{suffix(kind)}"
+        builder.call(cgutils.get_or_insert_function(builder.module, kinds, name), [arguments[2], where, align, inside])
+
+    return types.void(array, types.intp, x, types.int64), codegen
+
+
 if JIT_DISABLED:
 
     def vsub(x: Any, y: Any) -> Any:
@@ -90,6 +108,11 @@ if JIT_DISABLED:
         """Lane i is lane i + 1 of x; the last one is the last of `last`."""
         return np.concatenate([x[1:], last[-1:]])
 
+    def vstore_first(array: Any, index: int, x: Any, count: int) -> None:
+        """`array[index : index + count] = x[:count]` for the lanes that there are; touches nothing else."""
+        inside = array[index : index + min(count, x.size)]
+        inside[:] = x[: inside.size]
+
     def vwide(array: Any, index: int) -> Any:
         """`array[index : index + 8]` as float64; past the end, where the slack lies, 0."""
         wide = np.zeros(8)
@@ -98,4 +121,5 @@ if JIT_DISABLED:
         return wide
 
 else:
-    vsub, vabs, vshift_up, vshift_down, vwide = _vsub, _vabs, _vshift_up, _vshift_down, _vwide
+    vsub, vabs, vshift_up, vshift_down = _vsub, _vabs, _vshift_up, _vshift_down
+    vwide, vstore_first = _vwide, _vstore_first

@@ -24,7 +24,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .jit import inlined, inner, kernel
-from .simd import get, lanes, prefetch, vadd, vhmin, vload, vmin, vsplat, vstore
+from .simd import get, lanes, prefetch, vadd, vequal, vhmin, vload, vmin, vsplat, vstore
+from .simd_shift import vstore_first, vsub
+from .simd_sum import vless, vmul
 
 #: Columns of Sweep.node: variable, its states, where they start among the variable states, its first link.
 VAR, STATES, STATE, LINK = range(4)
@@ -72,14 +74,14 @@ class Space(NamedTuple):
 
 
 @inlined
-def _cavity(messages, start, states, cavity, at):
+def _cavity(messages, start, states, space, at):
     """cavity = −message, +inf where the state is forbidden, and up to the next multiple of 16."""
-    infinity = cavity.dtype.type(np.inf)
-    for i in range(states):
-        m = get(messages, start + i)
-        cavity[at + i] = -m if m < infinity else infinity
-    for i in range(states, (states + 15) // 16 * 16):
-        cavity[at + i] = infinity
+    infinity = vsplat(get(space.mask, 16))
+    zero = vsplat(get(space.mask, 0))
+    for j in range(0, (states + 15) // 16 * 16, lanes(messages)):
+        m = vload(messages, start + j)
+        x = vless(m, infinity, vsub(zero, m), infinity)
+        vstore(space.cavity, at + j, vadd(x, vload(space.mask, max(0, min(16, 16 - states + j)))))
 
 
 @inlined
@@ -117,20 +119,23 @@ def _by_columns(cavity, table, at, count, states, space):
 @inlined
 def _by_potts(cavity, weight, states, space):
     """fresh[k] = min(cavity[k], weight + min_{i ≠ k} cavity[i]); weights of either sign."""
-    first = get(cavity, 0)
-    second = cavity.dtype.type(np.inf)
-    at = 0
-    for i in range(1, states):
-        value = get(cavity, i)
-        if value < first:
-            second = first
-            first = value
-            at = i
-        elif value < second:
-            second = value
-    for k in range(states):
-        other = (second if k == at else first) + weight
-        space.fresh[k] = min(get(cavity, k), other)
+    width = lanes(cavity)
+    low = vload(cavity, 0)
+    for j in range(width, states, width):
+        low = vmin(low, vload(cavity, j))
+    least = vhmin(low)
+    other = vsplat(least + weight)
+    for j in range(0, states, width):
+        vstore(space.fresh, j, vmin(vload(cavity, j), other))
+    if weight < 0:  # the least state itself has but the second least as its other
+        at = 0
+        while get(cavity, at) != least:
+            at += 1
+        second = cavity.dtype.type(np.inf)
+        for i in range(states):
+            if i != at:
+                second = min(second, get(cavity, i))
+        space.fresh[at] = min(least, second + weight)
 
 
 @inner
@@ -149,7 +154,7 @@ def _by_scope(sweep, entry, table, at, messages, space):
         if a < arity - 1:
             rows *= wide[first + a, EXTENT]
         if a != mine:
-            _cavity(messages, wide[first + a, PLACE], wide[first + a, EXTENT], cavity, a * step)
+            _cavity(messages, wide[first + a, PLACE], wide[first + a, EXTENT], space, a * step)
     own = wide[entry, EXTENT]
     last = wide[first + arity - 1, EXTENT]
     for k in range(0, own, width):
@@ -188,7 +193,7 @@ def minimum_over_others(i, at, states, sweep, energies, copies, messages, space)
     if form == GENERAL:
         _by_scope(sweep, sweep.link[i, WIDE], energies, at, messages, space)
         return
-    _cavity(messages, sweep.link[i, OTHER], count, space.cavity, 0)
+    _cavity(messages, sweep.link[i, OTHER], count, space, 0)
     if form == SHARED:
         _by_rows(space.cavity, copies, at, (states + 15) // 16 * 16, count, states, space)
     elif form == ROWS:
@@ -206,16 +211,18 @@ def _collect(i, states, sweep, energies, copies, messages, space):
     width = lanes(messages)
     low = vsplat(get(space.mask, 16))
     for j in range(0, states, width):
-        low = vmin(low, vadd(vload(space.fresh, j), vload(space.mask, max(0, 16 - states + j))))
+        x = vadd(vload(space.fresh, j), vload(space.mask, max(0, 16 - states + j)))
+        vstore(space.fresh, j, x)
+        low = vmin(low, x)
     least = vhmin(low)
-    infinity = messages.dtype.type(np.inf)
-    if least == infinity:
+    if least == messages.dtype.type(np.inf):
         return least
     start = sweep.link[i, MESSAGE]
-    for k in range(states):
-        m = space.fresh[k] - least
-        messages[start + k] = m
-        space.belief[k] += m
+    off = vsplat(least)
+    for j in range(0, states, width):
+        m = vsub(vload(space.fresh, j), off)
+        vstore_first(messages, start + j, m, states - j)
+        vstore(space.belief, j, vadd(vload(space.belief, j), m))
     return least
 
 
@@ -238,7 +245,10 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
     node = sweep.node
     link = sweep.link
     belief, share = space.belief, space.share
+    width = lanes(messages)
     infinity = messages.dtype.type(np.inf)
+    never = vsplat(get(space.mask, 16))
+    none = vsplat(get(space.mask, 0))
     past = BEFORE if step > 0 else BEHIND
     future = BEHIND if step > 0 else BEFORE
     bound = 0.0
@@ -248,8 +258,8 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
             _fetch(p + AHEAD * step, sweep, messages)
         states = node[p, STATES]
         state = node[p, STATE]
-        for k in range(states):
-            belief[k] = unary[state + k]
+        for j in range(0, states, width):
+            vstore(belief, j, vadd(vload(unary, state + j), vload(space.mask, max(0, 16 - states + j))))
         received = 0
         sent = 0
         for i in range(node[p, LINK], node[p + 1, LINK]):
@@ -263,26 +273,35 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
                     bound += np.float64(least)
             else:
                 start = link[i, MESSAGE]
-                for k in range(states):
-                    belief[k] += messages[start + k]
-        least = infinity
-        for k in range(states):
-            least = min(least, belief[k])
+                for j in range(0, states, width):
+                    vstore(belief, j, vadd(vload(belief, j), vload(messages, start + j)))
+        low = vload(belief, 0)
+        for j in range(width, states, width):
+            low = vmin(low, vload(belief, j))
+        least = vhmin(low)
         if least == infinity:
             return np.inf
         bound += np.float64(least)
-        part = messages.dtype.type(1.0 / max(received, sent))
-        for k in range(states):
-            if belief[k] < infinity:
-                share[k] = (belief[k] - least) * part
+        part = vsplat(messages.dtype.type(1.0 / max(received, sent)))
+        off = vsplat(least)
+        forbidden = 0
+        for j in range(0, states, width):
+            x = vload(belief, j)
+            if states - j >= width:
+                forbidden |= vequal(x, never)
             else:
-                share[k] = -infinity
-                unary[state + k] = infinity
+                forbidden |= vequal(x, never) & ((1 << (states - j)) - 1)
+            vstore(share, j, vless(x, never, vmul(vsub(x, off), part), vsub(none, never)))
+        if forbidden != 0:
+            for k in range(states):
+                if belief[k] == infinity:
+                    unary[state + k] = infinity
         for i in range(node[p, LINK], node[p + 1, LINK]):
             if link[i, future] == 1:
                 start = link[i, MESSAGE]
-                for k in range(states):
-                    messages[start + k] -= share[k]
+                for j in range(0, states, width):
+                    x = vsub(vload(messages, start + j), vload(share, j))
+                    vstore_first(messages, start + j, x, states - j)
         p += step
     return bound
 

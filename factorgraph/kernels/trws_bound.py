@@ -1,4 +1,4 @@
-"""The bound that given messages prove (see trws.py), in float64 and safe from rounding, whatever their precision.
+"""The bound that given messages prove (see trws.py), in float64 and safe from rounding.
 
     bound = Σ_v min_x [unary_v(x) + Σ_f m_{f→v}(x)] + Σ_f min_x [E_f(x) − Σ_v m_{f→v}(x_v)]
 
@@ -98,8 +98,8 @@ def _add(value, size, terms, total):
 def sum_bound(first, last, sweep, unary, tables, messages, space, table, total):
     """total += the bound's terms of nodes first … last − 1 and of the factors that begin there, all in float64.
 
-    total float64 (3,): a compensated sum, its compensation, and what rounding may have added to the terms. unary and
-    space float64; tables = (energies, copies); table: room for the largest one.
+    total float64 (3,): a compensated sum, its compensation, what rounding may have added to the terms. unary, messages
+    and space float64; tables = (energies, copies); table: room for the largest one.
     """
     energies, copies = tables
     for p in range(first, last):

@@ -51,8 +51,8 @@ AHEAD = 2
 class Sweep(NamedTuple):
     """Variables of loopy components in the order of the passes, and the links between them and their factors.
 
-    first int64 (C + 1,): component c has nodes first[c] : first[c + 1]. node int64 (N + 1, 4), link int64 (L, 8), wide
-    int64 (W, 4).
+    first int64 (C + 1,): component c has nodes first[c] : first[c + 1]. node int64 (N + 1, 4) and link int64 (L, 8),
+    both flat; wide int64 (W, 4).
     """
 
     first: np.ndarray
@@ -188,12 +188,12 @@ def _by_scope(sweep, entry, table, at, messages, space):
 @inlined
 def minimum_over_others(i, at, states, sweep, energies, copies, messages, space):
     """fresh[k] = min over the other variables of link i's factor, whose table starts at `at`, less their messages."""
-    form = sweep.link[i, FORM]
-    count = sweep.link[i, COUNT]
+    form = get(sweep.link, 8 * i + FORM)
+    count = get(sweep.link, 8 * i + COUNT)
     if form == GENERAL:
-        _by_scope(sweep, sweep.link[i, WIDE], energies, at, messages, space)
+        _by_scope(sweep, get(sweep.link, 8 * i + WIDE), energies, at, messages, space)
         return
-    _cavity(messages, sweep.link[i, OTHER], count, space, 0)
+    _cavity(messages, get(sweep.link, 8 * i + OTHER), count, space, 0)
     if form == SHARED:
         _by_rows(space.cavity, copies, at, (states + 15) // 16 * 16, count, states, space)
     elif form == ROWS:
@@ -207,7 +207,7 @@ def minimum_over_others(i, at, states, sweep, energies, copies, messages, space)
 @inlined
 def _collect(i, states, sweep, energies, copies, messages, space):
     """Renew the message of link i and add it to the belief; returns what was taken off: the factor's minimum."""
-    minimum_over_others(i, sweep.link[i, TABLE], states, sweep, energies, copies, messages, space)
+    minimum_over_others(i, get(sweep.link, 8 * i + TABLE), states, sweep, energies, copies, messages, space)
     width = lanes(messages)
     low = vsplat(get(space.mask, 16))
     for j in range(0, states, width):
@@ -217,7 +217,7 @@ def _collect(i, states, sweep, energies, copies, messages, space):
     least = vhmin(low)
     if least == messages.dtype.type(np.inf):
         return least
-    start = sweep.link[i, MESSAGE]
+    start = get(sweep.link, 8 * i + MESSAGE)
     off = vsplat(least)
     for j in range(0, states, width):
         m = vsub(vload(space.fresh, j), off)
@@ -229,9 +229,9 @@ def _collect(i, states, sweep, energies, copies, messages, space):
 @inlined
 def _fetch(p, sweep, messages):
     """Bring the messages of a node to come into the cache."""
-    for i in range(sweep.node[p, LINK], sweep.node[p + 1, LINK]):
-        prefetch(messages, sweep.link[i, MESSAGE])
-        prefetch(messages, sweep.link[i, OTHER])
+    for i in range(get(sweep.node, 4 * p + LINK), get(sweep.node, 4 * p + 4 + LINK)):
+        prefetch(messages, get(sweep.link, 8 * i + MESSAGE))
+        prefetch(messages, get(sweep.link, 8 * i + OTHER))
 
 
 @kernel
@@ -256,23 +256,23 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
     while p != last:
         if (p + AHEAD * step - last) * step < 0:
             _fetch(p + AHEAD * step, sweep, messages)
-        states = node[p, STATES]
-        state = node[p, STATE]
+        states = get(node, 4 * p + STATES)
+        state = get(node, 4 * p + STATE)
         for j in range(0, states, width):
             vstore(belief, j, vadd(vload(unary, state + j), vload(space.mask, max(0, 16 - states + j))))
         received = 0
         sent = 0
-        for i in range(node[p, LINK], node[p + 1, LINK]):
-            sent += link[i, future]
-            if link[i, past] == 1:
+        for i in range(get(node, 4 * p + LINK), get(node, 4 * p + 4 + LINK)):
+            sent += get(link, 8 * i + future)
+            if get(link, 8 * i + past) == 1:
                 received += 1
                 least = _collect(i, states, sweep, energies, copies, messages, space)
                 if least == infinity:
                     return np.inf
-                if link[i, future] == 0:
+                if get(link, 8 * i + future) == 0:
                     bound += np.float64(least)
             else:
-                start = link[i, MESSAGE]
+                start = get(link, 8 * i + MESSAGE)
                 for j in range(0, states, width):
                     vstore(belief, j, vadd(vload(belief, j), vload(messages, start + j)))
         low = vload(belief, 0)
@@ -296,9 +296,9 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
             for k in range(states):
                 if belief[k] == infinity:
                     unary[state + k] = infinity
-        for i in range(node[p, LINK], node[p + 1, LINK]):
-            if link[i, future] == 1:
-                start = link[i, MESSAGE]
+        for i in range(get(node, 4 * p + LINK), get(node, 4 * p + 4 + LINK)):
+            if get(link, 8 * i + future) == 1:
+                start = get(link, 8 * i + MESSAGE)
                 for j in range(0, states, width):
                     x = vsub(vload(messages, start + j), vload(share, j))
                     vstore_first(messages, start + j, x, states - j)

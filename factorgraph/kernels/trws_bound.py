@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import inlined, inner, kernel
+from .simd import get
 from .trws import (
     ARITY,
     BEFORE,
@@ -38,17 +39,17 @@ EPSILON = 2.0**-52
 @inlined
 def _widen(i, states, sweep, energies, copies, table):
     """table = the energies of link i's factor, float64, as they lie where the link reads them."""
-    form = sweep.link[i, FORM]
-    at = sweep.link[i, TABLE]
-    size = sweep.link[i, COUNT] * states
+    form = get(sweep.link, 8 * i + FORM)
+    at = get(sweep.link, 8 * i + TABLE)
+    size = get(sweep.link, 8 * i + COUNT) * states
     if form == SHARED:
-        for x in range(sweep.link[i, COUNT] * ((states + 15) // 16 * 16)):
+        for x in range(get(sweep.link, 8 * i + COUNT) * ((states + 15) // 16 * 16)):
             table[x] = copies[at + x]
         return
     if form == POTTS:
         size = np.int64(1)
     elif form == GENERAL:
-        entry = sweep.link[i, WIDE] - sweep.wide[sweep.link[i, WIDE], OFFSET]
+        entry = get(sweep.link, 8 * i + WIDE) - sweep.wide[get(sweep.link, 8 * i + WIDE), OFFSET]
         size = np.int64(1)
         for a in range(entry, entry + sweep.wide[entry, ARITY]):
             size *= sweep.wide[a, EXTENT]
@@ -70,10 +71,10 @@ def _largest(messages, start, states):
 @inner
 def _size(i, states, sweep, messages):
     """(arity, size) of link i's factor: no message sum there is larger than the minimum and `size` together."""
-    if sweep.link[i, FORM] != GENERAL:
-        other = _largest(messages, sweep.link[i, OTHER], sweep.link[i, COUNT])
-        return np.int64(2), other + _largest(messages, sweep.link[i, MESSAGE], states)
-    entry = sweep.link[i, WIDE] - sweep.wide[sweep.link[i, WIDE], OFFSET]
+    if get(sweep.link, 8 * i + FORM) != GENERAL:
+        other = _largest(messages, get(sweep.link, 8 * i + OTHER), get(sweep.link, 8 * i + COUNT))
+        return np.int64(2), other + _largest(messages, get(sweep.link, 8 * i + MESSAGE), states)
+    entry = get(sweep.link, 8 * i + WIDE) - sweep.wide[get(sweep.link, 8 * i + WIDE), OFFSET]
     arity = sweep.wide[entry, ARITY]
     size = 0.0
     for a in range(entry, entry + arity):
@@ -103,17 +104,17 @@ def sum_bound(first, last, sweep, unary, tables, messages, space, table, total):
     """
     energies, copies = tables
     for p in range(first, last):
-        states = sweep.node[p, STATES]
-        state = sweep.node[p, STATE]
-        low = sweep.node[p, LINK]
-        high = sweep.node[p + 1, LINK]
+        states = get(sweep.node, 4 * p + STATES)
+        state = get(sweep.node, 4 * p + STATE)
+        low = get(sweep.node, 4 * p + LINK)
+        high = get(sweep.node, 4 * p + 4 + LINK)
         least = np.inf
         size = 0.0
         for k in range(states):
             value = unary[state + k]
             most = abs(value)
             for i in range(low, high):
-                m = np.float64(messages[sweep.link[i, MESSAGE] + k])
+                m = np.float64(messages[get(sweep.link, 8 * i + MESSAGE) + k])
                 value += m
                 most += abs(m)
             if value < np.inf:
@@ -121,13 +122,13 @@ def sum_bound(first, last, sweep, unary, tables, messages, space, table, total):
             least = min(least, value)
         _add(least, size, high - low, total)
         for i in range(low, high):
-            if sweep.link[i, BEFORE] == 1:
+            if get(sweep.link, 8 * i + BEFORE) == 1:
                 continue
             _widen(i, states, sweep, energies, copies, table)
             minimum_over_others(i, 0, states, sweep, table, table, messages, space)
             least = np.inf
             for k in range(states):
-                m = np.float64(messages[sweep.link[i, MESSAGE] + k])
+                m = np.float64(messages[get(sweep.link, 8 * i + MESSAGE) + k])
                 if m < np.inf:
                     least = min(least, space.fresh[k] - m)
             arity, size = _size(i, states, sweep, messages)

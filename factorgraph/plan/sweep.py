@@ -101,7 +101,7 @@ def make_passes(plan: Plan) -> Passes:
     node[1:, 3] = np.cumsum(counts)
     bounds = np.searchsorted(plan.component[inside], np.arange(plan.n_components + 1))
     work = np.bincount(place, np.where(potts, 2.0 * extent, size[owner]) + 8, inside.size)
-    sweep = Sweep(bounds.astype(np.int64), node, link, np.ascontiguousarray(wide))
+    sweep = Sweep(bounds.astype(np.int64), node.ravel(), link.ravel(), np.ascontiguousarray(wide))
     for array in (*sweep, message, work):
         array.flags.writeable = False
     largest = int(max(widest, size.max(initial=1)))

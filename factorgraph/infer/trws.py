@@ -22,6 +22,9 @@ from .solver import Answer, Solver, evaluate
 #: Variables that make a grid worth a wavefront of its own.
 GRID = 1024
 
+#: Energies looked at together.
+PART = 1 << 18
+
 #: Shares of the variables that kicks disturb, in turn.
 KICKS = (0.02, 0.1, 0.3, 1.0)
 
@@ -125,7 +128,7 @@ class _Run:
             if (found == np.inf).any() or look:
                 self._look(np.flatnonzero(self.active), found)
             if look:
-                self.next = self.number + min(25, max(1, self.number // 2))
+                self.next = self.number + min(25, self.number)
             if look or not self.active.any():
                 return True
 
@@ -176,7 +179,7 @@ class _Run:
         """Fuse the best labels so far with these."""
         if (self.minimum < np.inf).any():
             labels = fuse(self.asked, self.labels, labels)
-        if self.number % 2 == 0 and (self.labels != labels).any():
+        if (self.labels != labels).any():
             self.engine.improve(labels, self.deadline)
         self.labels = labels
         self.minimum = evaluate(self.asked, labels)[1]
@@ -214,7 +217,8 @@ def _engines(asked: Asked) -> list[tuple[Asked, Engine]]:
 def _all_integers(asked: Asked) -> bool:
     """Whether all finite energies are integers, so that the least one is."""
     for array in (asked.energies, asked.bias):
-        finite = array[np.isfinite(array)]
-        if (finite != np.rint(finite)).any() or (np.abs(finite) > 2**50).any():
-            return False
+        for part in np.split(array, range(PART, array.size, PART)):
+            finite = part[np.isfinite(part)]
+            if (finite != np.rint(finite)).any() or (np.abs(finite) > 2**50).any():
+                return False
     return True

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from . import optim
 from .errors import FactorGraphError, FormatError
-from .factors import MLP, External, Factor, Linear, Potts, Table
+from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
+    TRWS,
     Auto,
     BruteForce,
     DynamicProgramming,
@@ -69,7 +70,10 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "TRWS",
     "Table",
+    "TruncatedLinear",
+    "TruncatedQuadratic",
     "Variables",
     "energy",
     "entropy",

@@ -7,11 +7,13 @@ from .kbest import k_best
 from .marginals import Marginals, entropy, marginals
 from .min_marginals import MinMarginals, min_marginals
 from .minsum import MinSum
+from .moves import fuse
 from .ranking import Ranking
 from .sample import Samples, sample
 from .solution import Components, Solution, Status
 from .solve import Auto, solve
 from .solver import Answer, Sampler, Solver
+from .trws import TRWS
 
 __all__ = [
     "Answer",
@@ -28,8 +30,10 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "TRWS",
     "energy",
     "entropy",
+    "fuse",
     "k_best",
     "marginals",
     "min_marginals",

@@ -18,6 +18,7 @@ from .minsum import MinSum
 from .ranking import Ranking
 from .solution import Solution
 from .solver import Answer, Sampler, Solver
+from .trws import TRWS
 
 #: Loopy components of at most this many labellings are enumerated by `auto`.
 FEW = 1 << 14
@@ -151,11 +152,15 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return Auto(threads, **given)
         case "min-sum":
             return MinSum(threads, **given)
+        case "trw-s":
+            return TRWS(threads, **given)
         case "dynamic":
             return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
-    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}")
+    raise FactorGraphError(
+        f"method: expected 'auto', 'min-sum', 'trw-s', 'dynamic', 'brute' or a solver object; got {method!r}"
+    )
 
 
 def solve(

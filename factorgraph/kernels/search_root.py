@@ -1,0 +1,152 @@
+"""The bound before any branching: sequential reweighted sweeps (Kolmogorov 2006; 2015 for factors of any arity).
+
+A sweep visits the variables in order. Each pulls what its factors can give,
+
+    d_e(k) ← min_{x_f, x_e = k} table_f(x_f) − Σ_{other entries} d(x),
+
+moves its least unary to the constant, and gives equal shares of the rest to the factors that go on to later variables.
+After a whole sweep all costs are ≥ 0 and the constant is the bound; sweeps go to and fro.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import inner, kernel
+from .network import place_of
+from .search_costs import GRAIN, MOST_LABELLINGS, WORK, forbid, open_labellings, partner, table_least
+
+
+@inner
+def _ends(s, f, v, ascending):
+    """Whether a factor has variables before v, and after v, in the order of the sweep."""
+    before = after = False
+    for e in range(s.net.ptr[f], s.net.ptr[f + 1]):
+        before = before or s.net.var[e] < v
+        after = after or s.net.var[e] > v
+    return (before, after) if ascending else (after, before)
+
+
+@inner
+def _least(s, f, t, out):
+    """out[i] = min c_f over labellings of f whose entry t is its i-th state."""
+    if s.net.ptr[f + 1] - s.net.ptr[f] > 2:
+        table_least(s, f, t, False, out)
+        return
+    o = partner(s, f, t)
+    x, y = s.net.var[t], s.net.var[o]
+    wide = s.net.states[s.net.var[s.net.ptr[f] + 1]]
+    step, cross = (wide, 1) if o > t else (1, wide)
+    for i in range(s.size[x]):
+        k = s.live[s.net.first[x] + i]
+        row = s.net.start[f] + k * step
+        least = np.inf
+        for n in range(s.size[y]):
+            j = s.live[s.net.first[y] + n]
+            least = min(least, s.net.tables[row + j * cross] - s.value[s.shift[o] + j])
+        out[i] = least - s.value[s.shift[t] + k]
+    s.count[WORK] += s.size[x] * s.size[y]
+
+
+@inner
+def _pull(s, v, ascending, labels):
+    """Pull from the factors of v, those that end with others first done with; False where v has no state left.
+
+    labels[v] becomes the state of least cost given the labels of the variables before v.
+    """
+    first = s.net.first[v]
+    out, cost = s.scratch[0], s.scratch[1]
+    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
+        f, t = s.inc.owner[i], s.inc.entry[i]
+        if _ends(s, f, v, ascending)[0] and open_labellings(s, f) <= MOST_LABELLINGS:
+            _least(s, f, t, out)
+            for j in range(s.size[v] - 1, -1, -1):
+                k = s.live[first + j]
+                if out[j] == np.inf:
+                    forbid(s, v, k)
+                else:
+                    s.value[s.shift[t] + k] += out[j]
+                    s.value[first + k] += out[j]
+    if s.size[v] == 0:
+        return False
+    least = np.inf
+    for j in range(s.size[v]):
+        cost[j] = s.value[first + s.live[first + j]]
+        least = min(least, cost[j])
+    for j in range(s.size[v]):
+        s.value[first + s.live[first + j]] -= least
+    s.value[s.net.first[s.size.size]] += least
+    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
+        f, t = s.inc.owner[i], s.inc.entry[i]
+        before, after = _ends(s, f, v, ascending)
+        if before and not after:
+            for j in range(s.size[v]):
+                labels[v] = s.live[first + j]
+                cost[j] += s.net.tables[place_of(s.net, f, labels)] - s.value[s.shift[t] + labels[v]]
+    best = 0
+    for j in range(1, s.size[v]):
+        if cost[j] < cost[best]:
+            best = j
+    labels[v] = s.live[first + best]
+    return True
+
+
+@inner
+def _give(s, v, ascending):
+    """Give shares of v's unary to the factors that go on."""
+    first = s.net.first[v]
+    come = go = 0
+    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
+        f = s.inc.owner[i]
+        if open_labellings(s, f) <= MOST_LABELLINGS:
+            before, after = _ends(s, f, v, ascending)
+            come += before
+            go += after
+    for j in range(s.size[v] if go else 0):
+        k = s.live[first + j]
+        share = np.floor(s.value[first + k] / max(come, go) / s.level[GRAIN]) * s.level[GRAIN]
+        for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
+            f, t = s.inc.owner[i], s.inc.entry[i]
+            if _ends(s, f, v, ascending)[1] and open_labellings(s, f) <= MOST_LABELLINGS:
+                s.value[s.shift[t] + k] -= share
+                s.value[first + k] -= share
+
+
+@kernel
+def sweep_root(s, begin, ascending, until, labels):
+    """Visit the variables from the begin-th on until there is that much work done; where to go on, −1: infeasible."""
+    count = s.size.size
+    for n in range(begin, count):
+        v = n if ascending else count - 1 - n
+        if not _pull(s, v, ascending, labels):
+            return -1
+        _give(s, v, ascending)
+        if s.count[WORK] > until:
+            return n + 1
+    return count
+
+
+@inner
+def _cost(network, incidence, labels, v):
+    """Energy of what v takes part in."""
+    total = network.unary[network.first[v] + labels[v]]
+    for i in range(incidence.ptr[v], incidence.ptr[v + 1]):
+        total += network.tables[place_of(network, incidence.owner[i], labels)]
+    return total
+
+
+@kernel
+def descend(network, incidence, labels, rounds):
+    """Iterated conditional modes (Besag 1986): each variable takes its best state until none changes."""
+    for _ in range(rounds):
+        changed = False
+        for v in range(network.states.size):
+            best, least = labels[v], _cost(network, incidence, labels, v)
+            for k in range(network.states[v]):
+                labels[v] = k
+                cost = _cost(network, incidence, labels, v)
+                if cost < least:
+                    best, least, changed = k, cost, True
+            labels[v] = best
+        if not changed:
+            return

@@ -9,9 +9,11 @@ from .min_marginals import MinMarginals, min_marginals
 from .minsum import MinSum
 from .ranking import Ranking
 from .sample import Samples, sample
+from .search import ExactSearch
 from .solution import Components, Solution, Status
 from .solve import Auto, solve
 from .solver import Answer, Sampler, Solver
+from .toulbar2 import Toulbar2
 
 __all__ = [
     "Answer",
@@ -19,6 +21,7 @@ __all__ = [
     "BruteForce",
     "Components",
     "DynamicProgramming",
+    "ExactSearch",
     "Marginals",
     "MinMarginals",
     "MinSum",
@@ -28,6 +31,7 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "Toulbar2",
     "energy",
     "entropy",
     "k_best",

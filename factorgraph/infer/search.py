@@ -1,56 +1,38 @@
 """Exact search: best-first over bursts of depth-first branch and bound (Allouche, de Givry, Katsirelos, Schiex,
 Zytnicki 2015). The open node of least bound is searched until so many conflicts; what is left of it becomes open nodes.
-The least bound of all open nodes is a bound of the minimum that rises while the search goes on."""
+The least bound of the open nodes is a bound of the minimum, which rises while the search goes on."""
 
 from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from ..kernels.network import Incidence, Network, network_energy
+from ..kernels.network import Network, network_energy
 from ..kernels.search import MARK, TAKEN, burst, resume
-from ..kernels.search_consistency import CONFLICT, DONE, FULL, SLICE, settle_root
-from ..kernels.search_costs import (
-    BASE,
-    BEST,
-    COUNTS,
-    CUT,
-    DEPTH,
-    DIRTY,
-    DOUBT,
-    DOUBTS,
-    GRAIN,
-    LAST,
-    LEAST,
-    LEVELS,
-    LOG,
-    REACH,
-    ROSE,
-    SHRANK,
-    SLACK,
-    TOP,
-    WORK,
-    Costs,
-)
+from ..kernels.search_consistency import CONFLICT, FULL, SLICE, settle_root
+from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, ROUNDING, SLACK, WORK
 from ..kernels.search_root import descend, sweep_root
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
 from .network import incidence_of, network_of
 from .ranking import Ranking
-from .solution import Status
+from .search_costs import WORTH, costs_of, room_of
+from .solution import TOLERANCE, Status
 from .solver import Answer, Solver
 
-#: Work (table entries read) of one kernel call, some 20 ms.
-WORK_SLICE = 10_000_000
-#: Binary digits between the largest cost and the grain of all.
-DIGITS = 46
-#: Sweeps at the root at most, and as long as ten of them close this share of the gap.
-SWEEPS, WORTH = 400, 0.01
+#: Table entries that one kernel call reads: some 50 ms.
+WORK_SLICE = 4_000_000
+#: Sweeps at the root at most; they end when ten of them close less than this share of the gap.
+SWEEPS, CLOSED = 400, 0.02
+#: Share of the work that going back to open nodes should take: bursts grow above, shrink below.
+REPLAY = (0.05, 0.1)
+LONGEST_BURST = 1 << 14
 #: Bytes that open nodes may take; beyond, the search goes on depth first.
 OPEN_BYTES = 1 << 28
 
@@ -59,8 +41,8 @@ OPEN_BYTES = 1 << 28
 class ExactSearch(Solver):
     """Branch and bound on loopy components; forests and lattices are solved by dynamic programming.
 
-    time_limit: seconds; where they run out, the best labelling and the bound so far are the answer. initial: int32 (V,)
-    labelling to start from, −1 where unknown.
+    time_limit: seconds for all components; when they are over, the best labelling and the bound so far are the answer.
+    initial: int32 (V,) labelling to start from, −1 where unknown.
     """
 
     time_limit: float | None = None
@@ -72,7 +54,7 @@ class ExactSearch(Solver):
         return self.time_limit is None or bool(plan.kinds[component] != LOOPY)
 
     def minimise(self, asked: Asked, answer: Answer) -> None:
-        """One loopy component after the other, until the time is up."""
+        """One loopy component after the other."""
         plan = asked.plan
         deadline = np.inf if self.time_limit is None else time.perf_counter() + self.time_limit
         loopy = plan.kinds[asked.components] == LOOPY
@@ -81,13 +63,12 @@ class ExactSearch(Solver):
         for i in np.flatnonzero(loopy):
             part = asked.part([i])
             scene = network_of(part)
-            start = None if self.initial is None else self.initial[scene.variables]
-            search = Search(scene.network, start)
-            search.run(deadline)
-            if search.energy < np.inf:
+            search = Search(scene.network, None if self.initial is None else self.initial[scene.variables])
+            status = search.run(deadline)
+            if status != Status.INFEASIBLE:
                 answer.labels[scene.variables] = search.labels
             answer.bound[part.components] = search.bound
-            answer.sign(part.components, self.name, search.status)
+            answer.sign(part.components, self.name, status)
 
     def rank(self, asked: Asked, k: int) -> Ranking:
         """See Solver.rank; of forests and lattices only."""
@@ -95,226 +76,158 @@ class ExactSearch(Solver):
 
 
 class Search:
-    """One network searched. `labels` int64 (V,) the best so far, `energy` of them, `bound` below every labelling."""
+    """One network searched: `labels` int64 (V,) are the best so far, `energy` is theirs, `bound` is below all."""
 
     def __init__(self, network: Network, initial: np.ndarray | None = None):
         self.network, self.incidence = network, incidence_of(network)
-        self.labels = np.zeros(network.states.size, np.int64)
-        for v, first in enumerate(network.first[:-1]):
-            self.labels[v] = np.argmin(network.unary[first : network.first[v + 1]])
+        least = np.minimum.reduceat(network.unary, network.first[:-1])
+        owner = np.repeat(np.arange(network.states.size), network.states)
+        lowest = np.flatnonzero(network.unary == least[owner])
+        self.labels = lowest[np.searchsorted(lowest, network.first[:-1])] - network.first[:-1]
         if initial is not None:
-            self.labels = np.where(initial >= 0, initial, self.labels).astype(np.int64)
-        self.energy, self.bound = np.inf, -np.inf
-        self.status = Status.BOUNDED
-        self.deadline = np.inf
-        self.closed = False
+            self.labels = np.where(initial >= 0, initial, self.labels)
         self.trial = self.labels.copy()
-        self._try()
+        self.energy, self.bound = float(network_energy(network, self.labels)), -np.inf
+        self.room = room_of(network)
+        self.deadline = np.inf
 
-    def _try(self) -> None:
-        """Improve `trial`, keep it if it is better."""
-        for labels in (self.trial.copy(), self.trial):
-            if labels is self.trial:
-                descend(self.network, self.incidence, labels, 20)
-            energy = network_energy(self.network, labels)
-            if energy < self.energy:
-                self.energy, self.labels = energy, labels.copy()
-
-    def _late(self) -> bool:
-        return time.perf_counter() > self.deadline
-
-    def run(self, deadline: float = np.inf) -> None:
-        """Search until the minimum is proven or the deadline is over."""
+    def run(self, deadline: float = np.inf) -> Status:
+        """Search until the minimum is proven (OPTIMAL, INFEASIBLE) or the deadline is over (BOUNDED)."""
         self.deadline = deadline
-        costs = self._prepare()
-        if costs is None:
-            self.bound, self.status = np.inf, Status.INFEASIBLE
-            return
-        self.costs = costs
-        if self._root():
-            self._branch()
-        self.energy = float(self.costs.level[BEST])
-        if self.closed:
-            self.status = Status.OPTIMAL if self.energy < np.inf else Status.INFEASIBLE
+        try:
+            self._descend()
+            while self._prove():
+                pass
+        except _Late:
+            return Status.BOUNDED
+        if self.energy == np.inf:
+            self.bound = np.inf
+            return Status.INFEASIBLE
+        return Status.OPTIMAL
 
-    def _prepare(self) -> Costs | None:
-        """Costs above their minima, in multiples of the grain; None where some factor forbids everything."""
-        net = self.network
-        owner = np.repeat(np.arange(net.states.size), net.states)
-        low = np.append(net.unary, net.tables)
-        starts = np.append(net.first[:-1], net.first[-1] + net.start[:-1])
-        sizes = np.append(net.states, np.diff(net.start))
-        least = np.minimum.reduceat(low, starts)
-        if not (least < np.inf).all():
-            return None
-        finite = low[low < np.inf]
-        level = np.zeros(LEVELS)
-        level[BASE] = base = float(np.sum(least))
-        integral = bool((finite == np.rint(finite)).all() and np.abs(finite).max(initial=0) < 2**40)
-        above = low - np.repeat(least, sizes)
-        peak = np.maximum.reduceat(np.where(above < np.inf, above, 0), starts)
-        gap = self.energy - base if self.energy < np.inf else float(peak.sum()) + 1.0
-        gap = max(gap, 1.0 if integral else 1e-12 * max(1.0, abs(base)))
-        grain = 2.0 ** (np.ceil(np.log2(gap)) - DIGITS)
-        if self.energy < np.inf:
-            above[above > gap * (1 + 1e-9)] = np.inf
-        above = np.floor(above / grain) * grain
-        rounding = 2.0**-50 * float(np.abs(np.where(low < np.inf, low, 0)).max(initial=0)) * starts.size
-        self.allowance = 0.0 if integral else rounding
-        self.integral = integral
-        level[GRAIN], level[REACH], level[LEAST] = grain, grain * 2.0**50, max(grain, 1e-4 * gap)
-        level[SLACK] = 1 - grain if integral else starts.size * grain + 2 * rounding + 1e-9 * max(1.0, abs(base))
-        level[BEST] = self.energy
-        level[CUT] = np.inf if self.energy == np.inf else self.energy - base - level[SLACK]
-        unary, tables = above[: net.first[-1]], above[net.first[-1] :]
-        shift = np.zeros(net.var.size, np.int64)
-        wide = net.states[net.var]
-        shift[:] = net.first[-1] + 1 + np.cumsum(wide) - wide
-        count = int(net.first[-1] + 1 + wide.sum())
-        value = np.zeros(count)
-        value[: net.first[-1]] = unary
-        dead = unary == np.inf
-        order = np.lexsort((dead, owner))
-        live = order - net.first[owner[order]]
-        place = np.empty(live.size, np.int64)
-        place[net.first[owner] + live] = np.arange(live.size) - net.first[owner]
-        size = net.states - np.bincount(owner[dead], minlength=net.states.size)
-        counts = np.zeros(COUNTS, np.int64)
-        counts[TOP] = counts[DOUBTS] = net.states.size - 1
-        counts[LAST] = -1
-        counts[DIRTY] = 1
-        arity = int(np.diff(net.ptr).max(initial=1))
-        most = int(net.states.max(initial=1))
-        # what the work on one variable may log: both ends of each of its factors twice, all that is weighed
-        scope = np.add.reduceat(wide, net.ptr[:-1]) if wide.size else np.zeros(0, np.int64)
-        at_once = np.bincount(net.var, np.repeat(scope, np.diff(net.ptr)), minlength=net.states.size)
-        self.room = int(8 * at_once.max(initial=0) + 2 * live.size + 64)
-        capacity = 4 * self.room + count
-        return Costs(
-            Network(net.states, net.first, unary, net.ptr, net.var, net.start, tables),
-            self.incidence,
-            shift,
-            value,
-            np.zeros(count, np.int64),
-            np.full(count, -1, np.int64),
-            live,
-            place,
-            size,
-            np.full(net.states.size, ROSE | SHRANK | DOUBT, np.uint8),
-            self.labels.copy(),
-            np.empty(capacity, np.int64),
-            np.empty(capacity),
-            counts,
-            level,
-            np.ones(net.ptr.size - 1),
-            np.empty((2, max(most, arity))),
-            np.empty((2, arity), np.int64),
-        )
+    def _prove(self) -> bool:
+        """Prove that nothing is better than `labels`; whether that must be done again, on costs of a finer grain: they
+        are rounded to the gap that is known before."""
+        costs = costs_of(self.network, self.labels, self.energy)
+        if costs is None:
+            return False
+        self.costs, before = costs, self.energy
+        if self._relax():
+            self._branch()
+        self._raise(np.inf)
+        close = costs.level[SLACK] <= TOLERANCE * max(1.0, abs(self.energy))
+        return not (close or self._whole() or self.energy == before)
+
+    def _whole(self) -> bool:
+        return bool(self.costs.level[ROUNDING] == 0)
+
+    def _check_time(self) -> None:
+        if time.perf_counter() > self.deadline:
+            raise _Late
 
     def _constant(self) -> float:
         return float(self.costs.value[self.network.first[-1]])
 
     def _raise(self, constant: float) -> None:
-        """Note that no labelling costs less than base + constant, or than the cut."""
+        """Note that no labelling costs less than base + constant, or else than the cut."""
         level = self.costs.level
-        self.closed = constant >= level[CUT]
-        bound = level[BASE] + min(constant, level[CUT]) - self.allowance
-        if self.integral:
-            bound = np.ceil(bound)
+        bound = level[BASE] + min(constant, level[CUT]) - level[ROUNDING]
+        if self._whole():
+            bound = level[BEST] if constant >= level[CUT] else np.ceil(bound)
         self.bound = max(self.bound, float(bound))
 
-    def _root(self) -> bool:
-        """Raise the bound without branching; whether there is anything left to search."""
-        s = self.costs
+    def _better(self) -> None:
+        """Let the search know the best labelling."""
+        level = self.costs.level
+        level[BEST], level[CUT] = self.energy, self.energy - level[BASE] - level[SLACK]
+        self.costs.count[DIRTY] = 1
+
+    def _descend(self) -> None:
+        """Improve `trial`; keep it if it is better than the best."""
+        work = np.cumsum(self.network.states * (1 + np.diff(self.incidence.ptr)))
+        slices = np.append(np.flatnonzero(np.diff(work // WORK_SLICE)) + 1, work.size)
+        for _ in range(20):
+            changed = False
+            for begin, end in zip(np.append(0, slices), slices):
+                self._check_time()
+                changed |= bool(descend(self.network, self.incidence, self.trial, begin, end))
+            if not changed:
+                break
+        energy = float(network_energy(self.network, self.trial))
+        if energy < self.energy:
+            self.energy, self.labels = energy, self.trial.copy()
+
+    def _call(self, kernel: Callable[..., int], *before: Any) -> int:
+        """Call `kernel` until it answers something else than FULL or SLICE."""
+        while True:
+            s = self.costs
+            code = kernel(s, *before, self.room, s.count[WORK] + WORK_SLICE)
+            self.energy = float(s.level[BEST])
+            if code == FULL:
+                log_at = np.append(s.log_at, np.empty_like(s.log_at))
+                self.costs = s._replace(log_at=log_at, log_old=np.append(s.log_old, np.empty_like(s.log_old)))
+            elif code != SLICE:
+                return code
+            self._check_time()
+
+    def _relax(self) -> bool:
+        """Raise the bound without branching; False where nothing is left to search."""
         self._raise(0.0)
-        before = []
-        for sweep in range(SWEEPS):
+        count, bounds = self.network.states.size, []
+        for _ in range(SWEEPS):
             for ascending in (True, False):
                 at = 0
-                while 0 <= at < self.network.states.size:
-                    at = sweep_root(s, at, ascending, s.count[WORK] + WORK_SLICE, self.trial)
-                    if self._late() and at < self.network.states.size:
-                        return False
+                while 0 <= at < count:
+                    at = sweep_root(self.costs, at, ascending, self.costs.count[WORK] + WORK_SLICE, self.trial)
+                    self._check_time()
                 if at < 0:
-                    self._raise(np.inf)
                     return False
-                self._try()
-            self._better()
-            self._raise(self._constant())
-            before.append(self._constant())
-            gap = s.level[CUT] - before[-1]
-            if gap <= 0 or self._late():
-                break
-            if sweep >= 10 and before[-1] - before[-11] < WORTH * gap:
-                break
-        self.sweeps = sweep + 1
-        s.count[LOG] = 0
-        while (code := settle_root(s, self.room, s.count[WORK] + WORK_SLICE)) in (FULL, SLICE):
-            s.count[LOG] = 0
-            if self._late():
-                self._raise(self._constant())
+                self._descend()
+                self._better()
+            bounds.append(self._constant())
+            self._raise(bounds[-1])
+            gap = self.costs.level[CUT] - bounds[-1]
+            if gap <= 0:
                 return False
-        if code == CONFLICT:
-            self._raise(np.inf)
-            return False
-        self._raise(self._constant())
-        self.rootlb = self.bound
-        s.count[LOG] = 0
+            if len(bounds) > 10 and bounds[-1] - bounds[-11] <= CLOSED * gap:
+                break
         return True
 
-    def _better(self) -> None:
-        """Tell the search of a labelling found elsewhere."""
-        level = self.costs.level
-        if self.energy < level[BEST]:
-            level[BEST] = self.energy
-            level[CUT] = self.energy - level[BASE] - level[SLACK]
-            self.costs.count[DIRTY] = 1
-
     def _branch(self) -> None:
-        s = self.costs
-        # a decision takes a state at least
-        deepest = int(s.size.sum()) + 1
+        """Search below the root."""
+        if self._call(settle_root) == CONFLICT:
+            return
+        self.costs.count[LOG] = 0  # the root is not taken back
+        deepest = int(self.costs.size.sum()) + 1  # every decision takes a state at least
         stack, below = np.zeros((deepest, 4), np.int64), np.zeros(deepest)
-        heap: list[tuple[float, int, np.ndarray]] = [(self._constant(), 0, np.zeros((0, 3), np.int64))]
-        number, spent, limit = 1, 0, 1
-        self.bursts = 0
-        used = 0
-        while heap and heap[0][0] < s.level[CUT]:
+        heap = [(self._constant(), 0, np.zeros((0, MARK), np.int64))]
+        number, taken, limit, replayed, begun = 1, 0, 1, 0, int(self.costs.count[WORK])
+        while heap and heap[0][0] < self.costs.level[CUT]:
             constant, _, path = heapq.heappop(heap)
-            used -= path.nbytes + 200
+            taken -= path.nbytes
             self._raise(constant)
-            self.bursts += 1
-            before = s.count[WORK]
-            if not resume(s, stack, below, path):
+            self._check_time()
+            before = int(self.costs.count[WORK])
+            if not resume(self.costs, stack, below, path) or self._call(settle_root) == CONFLICT:
                 continue
-            floor = int(s.count[DEPTH])
-            fails = limit if used < OPEN_BYTES else 1 << 60
-            while True:
-                until = s.count[WORK] + WORK_SLICE
-                code = burst(s, stack, below, self.network, self.labels, self.trial, self.room, until, floor, fails)
-                if code == FULL:
-                    self.costs = s = s._replace(
-                        log_at=np.concatenate([s.log_at, np.empty_like(s.log_at)]),
-                        log_old=np.concatenate([s.log_old, np.empty_like(s.log_old)]),
-                    )
-                if code not in (FULL, SLICE) or self._late():
-                    break
-            if self._late() and code in (FULL, SLICE):
-                self._raise(constant)
-                return
-            if code == DONE:
-                continue
-            depth = int(s.count[DEPTH])
-            for d in range(floor, depth):
-                if not stack[d, TAKEN] and below[d] < s.level[CUT]:
+            replayed += int(self.costs.count[WORK]) - before
+            floor = int(self.costs.count[DEPTH])
+            limits = (floor, limit if taken < OPEN_BYTES else np.iinfo(np.int64).max)
+            self._call(burst, stack, below, self.network, self.labels, self.trial, limits)
+            for d in range(floor, int(self.costs.count[DEPTH])):
+                if not stack[d, TAKEN] and below[d] < self.costs.level[CUT]:
                     child = stack[: d + 1, :MARK].copy()
                     child[d, TAKEN] = 1
-                    heapq.heappush(heap, (max(constant, below[d]), number, child))
+                    heapq.heappush(heap, (max(constant, float(below[d])), number, child))
                     number += 1
-                    used += child.nbytes + 200
-            spent += before * 0
-            if self._late():
-                self._raise(heap[0][0] if heap else np.inf)
-                return
-            limit = min(2 * limit, 1 << 14) if floor > 0 else limit
-        self._raise(np.inf)
+                    taken += child.nbytes
+            share = replayed / (int(self.costs.count[WORK]) - begun + 1)
+            if share > REPLAY[1]:
+                limit = min(2 * limit, LONGEST_BURST)
+            elif share < REPLAY[0]:
+                limit = max(1, limit // 2)
+            self.costs.level[LEAST] = max(self.costs.level[GRAIN], WORTH * (self.costs.level[CUT] - constant))
+
+
+class _Late(Exception):
+    """The deadline is over."""

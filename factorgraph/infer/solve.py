@@ -16,8 +16,10 @@ from .dynamic import DynamicProgramming
 from .latent import check_latent, hidden, marginalise
 from .minsum import MinSum
 from .ranking import Ranking
+from .search import ExactSearch
 from .solution import Solution
 from .solver import Answer, Sampler, Solver
+from .toulbar2 import Toulbar2
 
 #: Loopy components of at most this many labellings are enumerated by `auto`.
 FEW = 1 << 14
@@ -155,7 +157,11 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
-    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}")
+        case "exact":
+            return ExactSearch(threads, **given)
+        case "toulbar2":
+            return Toulbar2(threads, **given)
+    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'exact', 'toulbar2' or a solver object; got {method!r}")
 
 
 def solve(

@@ -26,6 +26,7 @@ from .search_costs import (
     NODE,
     NODES,
     SLACK,
+    WORK,
     alive,
     assign,
     forbid,
@@ -131,14 +132,16 @@ def _choose(s, labels):
 
 
 @kernel
-def burst(s, stack, below, network, best, labels, room, until, floor, fails):
-    """Search below the first `floor` decisions of the stack, until `fails` conflicts: DONE, FULL, SLICE or FAILED.
+def burst(s, stack, below, network, best, labels, limits, room, until):
+    """Search below the first decisions of the stack, limits[0], until limits[1] conflicts: DONE, FULL, SLICE or FAILED.
 
     network: with the energies asked about. best int64 (V,): the best labelling, kept up to date. labels: scratch.
     """
+    floor, fails = limits
     while True:
         code = settle(s, room, until)
         if code == DONE:
+            s.count[WORK] += 4 * s.shift.size
             _supports(s, labels)
             _keep(s, network, labels, best)
             v = _choose(s, labels) if s.value[s.net.first[s.size.size]] < s.level[CUT] else -1

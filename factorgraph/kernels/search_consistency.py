@@ -85,7 +85,7 @@ def _supported(s, v, k, costs):
             if s.size[s.net.var[partner(s, f, t)]] > 1 and pair_least(s, f, t, k, True) > 0:
                 return False
         elif open_labellings(s, f) <= MOST_LABELLINGS:
-            table_least(s, f, t, True, costs)
+            table_least(s, f, t, s.lenders[t], costs)
             if costs[s.place[s.net.first[v] + k]] > 0:
                 return False
     return True
@@ -108,7 +108,7 @@ def _assure(s, v):
                     if total[j] < np.inf:
                         total[j] += pair_least(s, f, t, s.live[first + j], True)
         elif open_labellings(s, f) <= MOST_LABELLINGS:
-            table_least(s, f, t, True, costs)
+            table_least(s, f, t, s.lenders[t], costs)
             for j in range(s.size[v]):
                 total[j] += costs[j]
     best = 0

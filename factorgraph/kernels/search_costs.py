@@ -24,9 +24,10 @@ LOG, NODE, TOP, DOUBTS, WORK, DIRTY, FACTOR, DEPTH, FAILS, LAST, NODES, FOUND = 
 COUNTS = 12
 #: Entries of Costs.level: labels whose sum is at least CUT are of no use; rises of less than LEAST are not worth
 #: their while; no d goes below −REACH, beyond which sums would be rounded; GRAIN is what all costs are multiples of;
-#: BEST is the energy of `best`, BASE + c is the bound, SLACK what CUT lies below BEST.
-CUT, LEAST, REACH, GRAIN, BEST, BASE, SLACK = range(7)
-LEVELS = 7
+#: BEST is the energy of the best labelling, BASE + c − ROUNDING the bound, SLACK what BASE + CUT
+#: lies below BEST.
+CUT, LEAST, REACH, GRAIN, BEST, BASE, SLACK, ROUNDING = range(8)
+LEVELS = 8
 #: Bits of Costs.flag: the unary rose where it was 0; states were lost; the support may be lost.
 ROSE, SHRANK, DOUBT = 1, 2, 4
 #: Factors with more labellings left than this wait until variables are known.
@@ -39,12 +40,15 @@ class Costs(NamedTuple):
     `net.tables` are the rounded ones. `value`: u of (v, k) at net.first[v] + k, then c, then d of (scope entry e, k)
     at shift[e] + k. `hint` (same places): the state of the other variable that supported k last. The states of v that
     are left are live[first[v] : first[v] + size[v]]; place[first[v] + k] says where k stands among them. The log holds
-    what values and sizes (of v, under −1 − v) were; stamp is the node at which a value was last logged.
+    what values and sizes (of v, under −1 − v) were; stamp is the node at which a value was last logged. Bits of
+    lenders[e] are the entries of e's factor whose unaries may come to the variable of e by this factor: each neighbour's
+    by one factor only, so that what may come by all its factors at once adds up.
     """
 
     net: Network
     inc: Incidence
     shift: np.ndarray  # int64 (Σ arity,)
+    lenders: np.ndarray  # int64 (Σ arity,)
     value: np.ndarray  # float64
     hint: np.ndarray  # int64, as value
     stamp: np.ndarray  # int64, as value
@@ -58,7 +62,7 @@ class Costs(NamedTuple):
     count: np.ndarray  # int64 (COUNTS,)
     level: np.ndarray  # float64 (LEVELS,)
     weight: np.ndarray  # float64 (F,): conflicts that a factor took part in
-    scratch: np.ndarray  # float64 (2, most states or arity)
+    scratch: np.ndarray  # float64 (3, most states)
     digit: np.ndarray  # int64 (2, most arity)
 
 
@@ -247,41 +251,80 @@ def _pair_extend(s, f, t, amounts):
 
 
 @inner
-def table_least(s, f, t, full, out):
-    """out[i] = min c_f (+ u of the others if `full`) over labellings of f whose entry t is its i-th state."""
-    low, high = s.net.ptr[f], s.net.ptr[f + 1]
-    arity = high - low
-    position, step = s.digit[0], s.digit[1]
+def _begin(s, f):
+    """Put the digits on the first labelling of f that is left."""
     stride = 1
-    for k in range(arity - 1, -1, -1):
-        step[k] = stride
-        stride *= s.net.states[s.net.var[low + k]]
-        position[k] = 0
-    x = s.net.var[t]
-    for i in range(s.size[x]):
+    for k in range(s.net.ptr[f + 1] - s.net.ptr[f] - 1, -1, -1):
+        s.digit[1, k] = stride
+        s.digit[0, k] = 0
+        stride *= s.net.states[s.net.var[s.net.ptr[f] + k]]
+
+
+@inner
+def _next(s, f):
+    """Put the digits on the next labelling of f; False after the last."""
+    low = s.net.ptr[f]
+    for k in range(s.net.ptr[f + 1] - low - 1, -1, -1):
+        s.digit[0, k] += 1
+        if s.digit[0, k] < s.size[s.net.var[low + k]]:
+            return True
+        s.digit[0, k] = 0
+    return False
+
+
+@inner
+def _cost(s, f, lenders):
+    """c_f of the labelling at the digits, and the unaries of the entries among `lenders`."""
+    at, moved = s.net.start[f], 0.0
+    for e in range(s.net.ptr[f], s.net.ptr[f + 1]):
+        first = s.net.first[s.net.var[e]]
+        state = s.live[first + s.digit[0, e - s.net.ptr[f]]]
+        at += s.digit[1, e - s.net.ptr[f]] * state
+        moved += s.value[s.shift[e] + state]
+        if lenders >> (e - s.net.ptr[f]) & 1:
+            moved -= s.value[first + state]
+    s.count[WORK] += s.net.ptr[f + 1] - s.net.ptr[f]
+    return s.net.tables[at] - moved
+
+
+@inner
+def table_least(s, f, t, lenders, out):
+    """out[i] = min c_f + u of the lenders, over labellings of f whose entry t is its i-th state."""
+    for i in range(s.size[s.net.var[t]]):
         out[i] = np.inf
+    _begin(s, f)
     while True:
-        at = s.net.start[f]
-        moved = 0.0
-        for k in range(arity):
-            v = s.net.var[low + k]
-            state = s.live[s.net.first[v] + position[k]]
-            at += step[k] * state
-            moved += s.value[s.shift[low + k] + state]
-            if full and low + k != t:
-                moved -= s.value[s.net.first[v] + state]
-        i = position[t - low]
-        out[i] = min(out[i], s.net.tables[at] - moved)
-        s.count[WORK] += arity
-        k = arity - 1
-        while k >= 0:
-            position[k] += 1
-            if position[k] < s.size[s.net.var[low + k]]:
-                break
-            position[k] = 0
-            k -= 1
-        if k < 0:
+        i = s.digit[0, t - s.net.ptr[f]]
+        out[i] = min(out[i], _cost(s, f, lenders))
+        if not _next(s, f):
             return
+
+
+@inner
+def _table_extend(s, f, t, amounts, lack):
+    """Bring from the lenders' unaries what factor f lacks to give `amounts`; False where d would go out of reach."""
+    lenders = s.lenders[t]
+    for e in range(s.net.ptr[f], s.net.ptr[f + 1]):
+        if lenders >> (e - s.net.ptr[f]) & 1 == 0:
+            continue
+        lenders ^= 1 << (e - s.net.ptr[f])  # the others' are counted on: no more is brought than must be
+        y = s.net.var[e]
+        for j in range(s.size[y]):
+            lack[j] = 0
+        _begin(s, f)
+        while True:
+            i, j = s.digit[0, t - s.net.ptr[f]], s.digit[0, e - s.net.ptr[f]]
+            if 0 < amounts[i] < np.inf:
+                lack[j] = max(lack[j], amounts[i] - _cost(s, f, lenders))
+            if not _next(s, f):
+                break
+        for j in range(s.size[y]):
+            k = s.live[s.net.first[y] + j]
+            if s.value[s.shift[e] + k] - lack[j] < -s.level[REACH]:
+                return False
+            if lack[j] > 0:
+                _extend(s, e, k, lack[j])
+    return True
 
 
 @inner
@@ -316,28 +359,11 @@ def seek(s, f, t, full):
             amounts[i] = pair_least(s, f, t, s.live[first + i], full)
         if not _any_above(amounts, s.size[x]) or (full and not _pair_extend(s, f, t, amounts)):
             return True
-        _project(s, t, amounts)
-        return normalise(s, x)
-    if open_labellings(s, f) > MOST_LABELLINGS:
+    elif open_labellings(s, f) <= MOST_LABELLINGS:
+        table_least(s, f, t, s.lenders[t] if full else 0, amounts)
+        if not _any_above(amounts, s.size[x]) or (full and not _table_extend(s, f, t, amounts, s.scratch[2])):
+            return True
+    else:
         return True
-    table_least(s, f, t, full, amounts)
-    if not _any_above(amounts, s.size[x]):
-        return True
-    if full:
-        for e in range(s.net.ptr[f], s.net.ptr[f + 1]):
-            first = s.net.first[s.net.var[e]]
-            for i in range(s.size[s.net.var[e]] if e != t else 0):
-                k = s.live[first + i]
-                if s.value[s.shift[e] + k] - s.value[first + k] >= -s.level[REACH]:
-                    _extend(s, e, k, s.value[first + k])
-        table_least(s, f, t, False, amounts)
     _project(s, t, amounts)
-    if not normalise(s, x):
-        return False
-    for e in range(s.net.ptr[f], s.net.ptr[f + 1]):
-        if full and e != t:
-            table_least(s, f, e, False, amounts)
-            _project(s, e, amounts)
-            if not normalise(s, s.net.var[e]):
-                return False
-    return True
+    return normalise(s, x)

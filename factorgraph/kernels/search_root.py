@@ -31,7 +31,7 @@ def _ends(s, f, v, ascending):
 def _least(s, f, t, out):
     """out[i] = min c_f over labellings of f whose entry t is its i-th state."""
     if s.net.ptr[f + 1] - s.net.ptr[f] > 2:
-        table_least(s, f, t, False, out)
+        table_least(s, f, t, 0, out)
         return
     o = partner(s, f, t)
     x, y = s.net.var[t], s.net.var[o]
@@ -136,17 +136,15 @@ def _cost(network, incidence, labels, v):
 
 
 @kernel
-def descend(network, incidence, labels, rounds):
-    """Iterated conditional modes (Besag 1986): each variable takes its best state until none changes."""
-    for _ in range(rounds):
-        changed = False
-        for v in range(network.states.size):
-            best, least = labels[v], _cost(network, incidence, labels, v)
-            for k in range(network.states[v]):
-                labels[v] = k
-                cost = _cost(network, incidence, labels, v)
-                if cost < least:
-                    best, least, changed = k, cost, True
-            labels[v] = best
-        if not changed:
-            return
+def descend(network, incidence, labels, begin, end):
+    """Iterated conditional modes (Besag 1986): variables begin … end − 1 take their best states; whether any changed."""
+    changed = False
+    for v in range(begin, end):
+        best, least = labels[v], _cost(network, incidence, labels, v)
+        for k in range(network.states[v]):
+            labels[v] = k
+            cost = _cost(network, incidence, labels, v)
+            if cost < least:
+                best, least, changed = k, cost, True
+        labels[v] = best
+    return changed

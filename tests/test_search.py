@@ -17,9 +17,9 @@ from factorgraph.infer.network import asked_of
 from factorgraph.infer.search import Search
 from factorgraph.infer.search_costs import costs_of
 from factorgraph.kernels.network import Network, network_energy
-from factorgraph.kernels.search import resume
-from factorgraph.kernels.search_consistency import CONFLICT, FULL, settle_root
-from factorgraph.kernels.search_costs import BASE, CUT, LOG
+from factorgraph.kernels.search import burst, resume
+from factorgraph.kernels.search_consistency import CONFLICT, FULL
+from factorgraph.kernels.search_costs import BASE, CUT, FIRST, LIVE, LOG, PTR, SHIFT, SIZE, START, STATES, VAR
 from factorgraph.kernels.search_root import sweep_root
 
 
@@ -113,35 +113,48 @@ def test_solve_exact_is_the_oracles_minimum(seed):
 # Soft arc consistency
 
 
+def left(s) -> list[list[int]]:
+    """The states left to each variable."""
+    return [s.state[v[FIRST] : v[FIRST] + v[SIZE], LIVE].tolist() for v in s.node[:-1]]
+
+
+def table_cost(s, f, states) -> float:
+    """What factor f costs beyond what was moved."""
+    entries = range(s.factor[f, PTR], s.factor[f + 1, PTR])
+    shape = [s.node[s.entry[e, VAR], STATES] for e in entries]
+    table = s.tables[s.factor[f, START] : s.factor[f + 1, START]].reshape(shape)
+    return table[tuple(states)] - sum(s.value[s.entry[e, SHIFT] + k] for e, k in zip(entries, states))
+
+
+def scope_of(s, f) -> list[int]:
+    return s.entry[s.factor[f, PTR] : s.factor[f + 1, PTR], VAR].tolist()
+
+
 def costs_of_labellings(s) -> dict[tuple[int, ...], float]:
     """Of every labelling that is left: the constant, unaries and tables less what was moved."""
-    net = s.net
-    live = [s.live[net.first[v] : net.first[v] + s.size[v]].tolist() for v in range(net.states.size)]
     costs = {}
-    for labels in itertools.product(*live):
-        total = s.value[net.first[-1]] + sum(s.value[net.first[v] + k] for v, k in enumerate(labels))
-        for f in range(net.ptr.size - 1):
-            total += table_cost(s, f, [labels[v] for v in net.var[net.ptr[f] : net.ptr[f + 1]]])
+    for labels in itertools.product(*left(s)):
+        total = s.value[0] + sum(s.value[s.node[v, FIRST] + k] for v, k in enumerate(labels))
+        for f in range(len(s.factor) - 1):
+            total += table_cost(s, f, [labels[v] for v in scope_of(s, f)])
         costs[labels] = total
     return costs
 
 
-def table_cost(s, f, states) -> float:
-    net = s.net
-    entries = range(net.ptr[f], net.ptr[f + 1])
-    table = net.tables[net.start[f] : net.start[f + 1]].reshape(net.states[net.var[net.ptr[f] : net.ptr[f + 1]]])
-    return table[tuple(states)] - sum(s.value[s.shift[e] + k] for e, k in zip(entries, states))
-
-
 def least_costs(s) -> float:
     """The least unary or table entry that is left."""
-    net = s.net
-    live = [s.live[net.first[v] : net.first[v] + s.size[v]].tolist() for v in range(net.states.size)]
-    least = min((s.value[net.first[v] + k] for v in range(net.states.size) for k in live[v]), default=0.0)
-    for f in range(net.ptr.size - 1):
-        for states in itertools.product(*(live[v] for v in net.var[net.ptr[f] : net.ptr[f + 1]])):
+    live = left(s)
+    least = min((s.value[s.node[v, FIRST] + k] for v in range(len(live)) for k in live[v]), default=0.0)
+    for f in range(len(s.factor) - 1):
+        for states in itertools.product(*(live[v] for v in scope_of(s, f))):
             least = min(least, table_cost(s, f, states))
     return least
+
+
+def settle(s, room=None) -> int:
+    """Work off all flags."""
+    none = np.zeros((0, 4), np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    return burst(s, *none, (0, 0), room or s.log_at.size // 4, 1 << 60)
 
 
 @given(st.integers(0, 1 << 32))
@@ -174,14 +187,13 @@ def test_shifts_keep_every_energy_to_the_last_bit(seed):
             return
         check()
         assert least_costs(s) >= 0
-    room = s.log_at.size // 4
-    if settle_root(s, room, 1 << 60) == CONFLICT:
+    if settle(s) == CONFLICT:
         assert min(before.values(), default=np.inf) >= s.level[CUT]
         return
     check()
     assert least_costs(s) >= 0
     s.count[LOG] = 0
-    kept = (s.value.copy(), s.size.copy())
+    kept = (s.value.copy(), s.node[:, SIZE].copy())
     before = costs_of_labellings(s)
     stack, below = np.zeros((30, 4), np.int64), np.zeros(30)
     path = []
@@ -194,7 +206,7 @@ def test_shifts_keep_every_energy_to_the_last_bit(seed):
             for labelling, cost in before.items()
             if all((labelling[v] == k) != bool(taken) for v, k, taken in path)
         }
-        if settle_root(s, room, 1 << 60) == CONFLICT:
+        if settle(s) == CONFLICT:
             assert min(wanted.values(), default=np.inf) >= s.level[CUT]
         else:
             after = costs_of_labellings(s)
@@ -202,14 +214,14 @@ def test_shifts_keep_every_energy_to_the_last_bit(seed):
             assert all(cost >= s.level[CUT] for labelling, cost in wanted.items() if labelling not in after)
             assert least_costs(s) >= 0
     resume(s, stack, below, np.zeros((0, 3), np.int64))
-    assert (s.value == kept[0]).all() and (s.size == kept[1]).all()
+    assert (s.value == kept[0]).all() and (s.node[:, SIZE] == kept[1]).all()
 
 
 def test_a_full_log_asks_for_room():
     rng = np.random.default_rng(0)
     network = random_network(rng, 10)
     s = costs_of(network, np.zeros(10, np.int64), np.inf)
-    assert settle_root(s, s.log_at.size + 1, 1 << 60) == FULL
+    assert settle(s, s.log_at.size + 1) == FULL
 
 
 # Longer searches

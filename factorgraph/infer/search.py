@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from ..kernels.network import Network, network_energy
 from ..kernels.search import MARK, TAKEN, burst, resume
-from ..kernels.search_consistency import CONFLICT, FULL, SLICE, settle_root
-from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, ROUNDING, SLACK, WORK
+from ..kernels.search_consistency import CONFLICT, FULL, SLICE
+from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, ROUNDING, SIZE, SLACK, WORK
 from ..kernels.search_root import descend, sweep_root
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
@@ -126,7 +125,7 @@ class Search:
             raise _Late
 
     def _constant(self) -> float:
-        return float(self.costs.value[self.network.first[-1]])
+        return float(self.costs.value[0])
 
     def _raise(self, constant: float) -> None:
         """Note that no labelling costs less than base + constant, or else than the cut."""
@@ -157,17 +156,18 @@ class Search:
         if energy < self.energy:
             self.energy, self.labels = energy, self.trial.copy()
 
-    def _call(self, kernel: Callable[..., int], *before: Any) -> int:
-        """Call `kernel` until it answers something else than FULL or SLICE."""
+    def _burst(self, stack: np.ndarray, below: np.ndarray, floor: int, fails: int) -> int:
+        """Search below the first `floor` decisions until `fails` conflicts, or only settle (0): see `burst`."""
         while True:
             s = self.costs
-            code = kernel(s, *before, self.room, s.count[WORK] + WORK_SLICE)
+            until = s.count[WORK] + WORK_SLICE
+            code = burst(s, stack, below, self.labels, self.trial, (floor, fails), self.room, until)
             self.energy = float(s.level[BEST])
             if code == FULL:
                 log_at = np.append(s.log_at, np.empty_like(s.log_at))
                 self.costs = s._replace(log_at=log_at, log_old=np.append(s.log_old, np.empty_like(s.log_old)))
             elif code != SLICE:
-                return code
+                return int(code)
             self._check_time()
 
     def _relax(self) -> bool:
@@ -195,11 +195,11 @@ class Search:
 
     def _branch(self) -> None:
         """Search below the root."""
-        if self._call(settle_root) == CONFLICT:
+        deepest = int(self.costs.node[:, SIZE].sum())  # every decision takes a state at least
+        stack, below = np.zeros((deepest, 4), np.int64), np.zeros(deepest)
+        if self._burst(stack, below, 0, 0) == CONFLICT:
             return
         self.costs.count[LOG] = 0  # the root is not taken back
-        deepest = int(self.costs.size.sum()) + 1  # every decision takes a state at least
-        stack, below = np.zeros((deepest, 4), np.int64), np.zeros(deepest)
         heap = [(self._constant(), 0, np.zeros((0, MARK), np.int64))]
         number, taken, limit, replayed, begun = 1, 0, 1, 0, int(self.costs.count[WORK])
         while heap and heap[0][0] < self.costs.level[CUT]:
@@ -208,12 +208,12 @@ class Search:
             self._raise(constant)
             self._check_time()
             before = int(self.costs.count[WORK])
-            if not resume(self.costs, stack, below, path) or self._call(settle_root) == CONFLICT:
+            possible = resume(self.costs, stack, below, path)
+            floor = int(self.costs.count[DEPTH])
+            if not possible or self._burst(stack, below, floor, 0) == CONFLICT:
                 continue
             replayed += int(self.costs.count[WORK]) - before
-            floor = int(self.costs.count[DEPTH])
-            limits = (floor, limit if taken < OPEN_BYTES else np.iinfo(np.int64).max)
-            self._call(burst, stack, below, self.network, self.labels, self.trial, limits)
+            self._burst(stack, below, floor, limit if taken < OPEN_BYTES else np.iinfo(np.int64).max)
             for d in range(floor, int(self.costs.count[DEPTH])):
                 if not stack[d, TAKEN] and below[d] < self.costs.level[CUT]:
                     child = stack[: d + 1, :MARK].copy()

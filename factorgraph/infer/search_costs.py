@@ -13,16 +13,31 @@ from ..kernels.search_costs import (
     DIRTY,
     DOUBT,
     DOUBTS,
+    ENTRY,
+    FIRST,
+    FLAG,
     GRAIN,
+    HOOK,
     LAST,
     LEAST,
+    LENDERS,
     LEVELS,
+    LIVE,
+    OWNER,
+    PLACE,
+    PTR,
     REACH,
     ROSE,
     ROUNDING,
+    SHIFT,
     SHRANK,
+    SIZE,
     SLACK,
+    START,
+    STATES,
+    SUPPORT,
     TOP,
+    VAR,
     Costs,
 )
 from .network import incidence_of
@@ -44,36 +59,42 @@ def costs_of(network: Network, labels: np.ndarray, energy: float) -> Costs | Non
     if not (least < np.inf).all():
         return None
     unary, tables, level = _rounded(entries, starts, least, energy, first[-1])
-    wide = states[network.var]
-    shift = first[-1] + 1 + np.cumsum(wide) - wide
-    value = np.zeros(first[-1] + 1 + wide.sum())
-    value[: first[-1]] = unary
+    incidence = incidence_of(network)
     owner = np.repeat(np.arange(states.size), states)
     order = np.lexsort((unary == np.inf, owner))
-    place = np.empty(order.size, np.int64)
-    place[order] = np.arange(order.size) - first[owner]
+    node = np.zeros((states.size + 1, 6), np.int64)
+    node[:, FIRST], node[:, HOOK] = 1 + first, incidence.ptr
+    node[:-1, STATES], node[:-1, SUPPORT], node[:-1, FLAG] = states, labels, ROSE | SHRANK | DOUBT
+    node[:-1, SIZE] = np.bincount(owner[unary < np.inf], minlength=states.size)
+    state = np.zeros((1 + owner.size, 2), np.int64)
+    state[1:, LIVE] = order - first[owner]
+    state[1 + order, PLACE] = np.arange(owner.size) - first[owner]
+    factor = np.ones((network.start.size, 3), np.int64)
+    factor[:, PTR], factor[:, START] = network.ptr, network.start
+    wide = states[network.var]
+    entry = np.zeros((network.var.size, 5), np.int64)
+    entry[:, VAR], entry[:, LENDERS] = network.var, _lenders(network)
+    entry[:, SHIFT] = 1 + owner.size + np.cumsum(wide) - wide
+    entry[:, OWNER], entry[:, ENTRY] = incidence.owner, incidence.entry
+    value = np.zeros(1 + owner.size + wide.sum())
+    value[1 : 1 + owner.size] = unary
     count = np.zeros(COUNTS, np.int64)
     count[TOP] = count[DOUBTS] = states.size - 1
     count[LAST], count[DIRTY] = -1, 1
     room = room_of(network)
     return Costs(
-        net=network._replace(unary=unary, tables=tables),
-        inc=incidence_of(network),
-        shift=shift,
-        lenders=_lenders(network),
+        node=node,
+        state=state,
+        factor=factor,
+        entry=entry,
+        tables=tables,
+        given=(np.append(0.0, network.unary), network.tables),
         value=value,
-        hint=np.zeros(value.size, np.int64),
-        stamp=np.full(value.size, -1, np.int64),
-        live=order - first[owner],
-        place=place,
-        size=np.bincount(owner[unary < np.inf], minlength=states.size),
-        flag=np.full(states.size, ROSE | SHRANK | DOUBT, np.uint8),
-        support=labels.copy(),
+        trace=np.repeat([[0, -1]], value.size, axis=0),
         log_at=np.empty(4 * room, np.int64),
         log_old=np.empty(4 * room),
         count=count,
         level=level,
-        weight=np.ones(network.start.size - 1),
         scratch=np.empty((3, int(states.max(initial=1)))),
         digit=np.empty((2, int(np.diff(network.ptr).max(initial=1))), np.int64),
     )

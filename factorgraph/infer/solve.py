@@ -161,7 +161,10 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return ExactSearch(threads, **given)
         case "toulbar2":
             return Toulbar2(threads, **given)
-    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'exact', 'toulbar2' or a solver object; got {method!r}")
+    raise FactorGraphError(
+        "method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'exact', 'toulbar2' or a solver object; "
+        f"got {method!r}"
+    )
 
 
 def solve(

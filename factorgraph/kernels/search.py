@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import inner, kernel
-from .network import network_energy, place_of
 from .search_consistency import CONFLICT, DONE, FAILED, settle
 from .search_costs import (
     BASE,
@@ -20,18 +19,29 @@ from .search_costs import (
     DIRTY,
     FACTOR,
     FAILS,
+    FIRST,
     FOUND,
+    HOOK,
     LAST,
+    LIVE,
     LOG,
     NODE,
     NODES,
+    OWNER,
+    PTR,
+    SHIFT,
+    SIZE,
     SLACK,
+    SUPPORT,
+    VAR,
+    WEIGHT,
     WORK,
     alive,
     assign,
     forbid,
     undo,
 )
+from .search_shifts import cell
 
 #: Columns of the stack: what was decided, whether the state was given or taken, and where the log was before.
 VARIABLE, STATE, TAKEN, MARK = range(4)
@@ -51,7 +61,7 @@ def _push(s, stack, below, decision):
     v, k, taken = decision
     row = stack[s.count[DEPTH]]
     row[VARIABLE], row[STATE], row[TAKEN], row[MARK] = v, k, taken, s.count[LOG]
-    below[s.count[DEPTH]] = s.value[s.net.first[s.size.size]]
+    below[s.count[DEPTH]] = s.value[0]
     s.count[DEPTH] += 1
     s.count[NODES] += 1
     s.count[NODE] = s.count[NODES]
@@ -72,9 +82,14 @@ def _retreat(s, stack, below, floor):
 
 
 @inner
-def _keep(s, network, labels, best):
-    """Keep labels if they are better than the best, by the energies that were asked about."""
-    energy = network_energy(network, labels)
+def _keep(s, labels, best):
+    """Keep labels if they are better than the best, by the energies that were given."""
+    unary, tables = s.given
+    energy = 0.0
+    for v in range(labels.size):
+        energy += unary[s.node[v, FIRST] + labels[v]]
+    for f in range(s.factor.shape[0] - 1):
+        energy += tables[cell(s, f, labels)]
     if energy < s.level[BEST]:
         s.level[BEST] = energy
         s.level[CUT] = energy - s.level[BASE] - s.level[SLACK]
@@ -87,74 +102,75 @@ def _keep(s, network, labels, best):
 @inner
 def _supports(s, labels):
     """A labelling of supports; where a support is gone, the state of least unary."""
-    for v in range(s.size.size):
-        first = s.net.first[v]
-        k = s.support[v]
+    for v in range(s.node.shape[0] - 1):
+        first = s.node[v, FIRST]
+        k = s.node[v, SUPPORT]
         if not alive(s, v, k) or s.value[first + k] > 0:
-            for i in range(s.size[v]):
-                if s.value[first + s.live[first + i]] == 0:
-                    k = s.live[first + i]
+            for i in range(s.node[v, SIZE]):
+                if s.value[first + s.state[first + i, LIVE]] == 0:
+                    k = s.state[first + i, LIVE]
                     break
-            s.support[v] = k
+            s.node[v, SUPPORT] = k
         labels[v] = k
 
 
 @inner
 def _choose(s, labels):
     """The variable to branch on; −1 where every variable has one state left."""
-    n = s.size.size
+    n = s.node.shape[0] - 1
     last = -1
     best, least = -1, np.inf
     for v in range(n):
-        if s.size[v] == 1:
+        if s.node[v, SIZE] == 1:
             continue
         if best < 0:
             best = v
         weight = 0.0
         clash = False
-        for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-            f = s.inc.owner[i]
+        for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+            f = s.entry[i, OWNER]
             free = False
-            cost = s.net.tables[place_of(s.net, f, labels)]
-            for e in range(s.net.ptr[f], s.net.ptr[f + 1]):
-                u = s.net.var[e]
-                free = free or (u != v and s.size[u] > 1)
-                cost -= s.value[s.shift[e] + labels[u]]
+            cost = s.tables[cell(s, f, labels)]
+            for e in range(s.factor[f, PTR], s.factor[f + 1, PTR]):
+                u = s.entry[e, VAR]
+                free = free or (u != v and s.node[u, SIZE] > 1)
+                cost -= s.value[s.entry[e, SHIFT] + labels[u]]
             if free:
-                weight += s.weight[f]
+                weight += s.factor[f, WEIGHT]
                 clash = clash or cost > 0
         if clash:
             if v == s.count[LAST]:
                 last = v
-            if s.size[v] / weight < least:
-                best, least = v, s.size[v] / weight
+            if s.node[v, SIZE] / weight < least:
+                best, least = v, s.node[v, SIZE] / weight
     return last if last >= 0 else best
 
 
 @kernel
-def burst(s, stack, below, network, best, labels, limits, room, until):
-    """Search below the first decisions of the stack, limits[0], until limits[1] conflicts: DONE, FULL, SLICE or FAILED.
+def burst(s, stack, below, best, labels, limits, room, until):
+    """Search below the first limits[0] decisions of the stack: DONE, FULL, SLICE, FAILED after limits[1] conflicts.
 
-    network: with the energies asked about. best int64 (V,): the best labelling, kept up to date. labels: scratch.
+    If limits[1] is 0, just settle: DONE or CONFLICT. best int64 (V,): the best labelling, kept up to date. labels:
+    scratch.
     """
     floor, fails = limits
     while True:
         code = settle(s, room, until)
+        if fails == 0 or (code != DONE and code != CONFLICT):
+            return code
         if code == DONE:
-            s.count[WORK] += 4 * s.shift.size
+            s.count[WORK] += 4 * s.entry.shape[0]
             _supports(s, labels)
-            _keep(s, network, labels, best)
-            v = _choose(s, labels) if s.value[s.net.first[s.size.size]] < s.level[CUT] else -1
+            _keep(s, labels, best)
+            v = _choose(s, labels) if s.value[0] < s.level[CUT] else -1
             if v >= 0:
                 k = best[v]
-                if s.level[BEST] == np.inf or not alive(s, v, k) or s.value[s.net.first[v] + k] > 0:
+                if s.level[BEST] == np.inf or not alive(s, v, k) or s.value[s.node[v, FIRST] + k] > 0:
                     k = labels[v]
                 _push(s, stack, below, (v, k, 0))
                 continue
-        elif code != CONFLICT:
-            return code
         else:
-            s.weight[s.count[FACTOR]] += 1
+            s.factor[s.count[FACTOR], WEIGHT] += 1
         s.count[FAILS] += 1
         if s.count[DEPTH] > floor:
             s.count[LAST] = stack[s.count[DEPTH] - 1, VARIABLE]
@@ -172,7 +188,7 @@ def resume(s, stack, below, path):
     s.count[DIRTY] = 1
     for n in range(path.shape[0]):
         v, k, taken = path[n, VARIABLE], path[n, STATE], path[n, TAKEN]
-        if alive(s, v, k) == (taken != 0) and s.size[v] == 1:
+        if alive(s, v, k) == (taken != 0) and s.node[v, SIZE] == 1:
             return False
         if alive(s, v, k):
             _push(s, stack, below, (v, k, taken))

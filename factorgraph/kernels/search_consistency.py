@@ -10,29 +10,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from .jit import inner, kernel
+from .jit import inner
 from .search_costs import (
     CUT,
     DIRTY,
     DOUBT,
     DOUBTS,
+    ENTRY,
+    FIRST,
+    FLAG,
+    HOOK,
     LEAST,
+    LENDERS,
+    LIVE,
     LOG,
     MOST_LABELLINGS,
+    OWNER,
+    PLACE,
+    PTR,
     ROSE,
     SHRANK,
+    SIZE,
+    SUPPORT,
     TOP,
+    VAR,
     WORK,
     alive,
     flag,
     forbid,
-    normalise,
-    open_labellings,
-    pair_least,
-    partner,
-    seek,
-    table_least,
 )
+from .search_shifts import normalise, open_labellings, pair_least, partner, seek, table_least
 
 #: What `settle` and the search answer: settled (or: searched to the end), the bound reached the cut, call again after
 #: making room in the log, call again, too many conflicts.
@@ -43,7 +50,7 @@ DONE, CONFLICT, FULL, SLICE, FAILED = range(5)
 def pop(s, top, bits):
     """The last variable with one of the flags, −1 where there is none; `top` is the count that bounds it."""
     v = s.count[top]
-    while v >= 0 and not s.flag[v] & bits:
+    while v >= 0 and not s.node[v, FLAG] & bits:
         v -= 1
     s.count[top] = v
     return v
@@ -52,22 +59,22 @@ def pop(s, top, bits):
 @inner
 def _first_of(s, f):
     """The first variable of a factor in the order."""
-    least = s.net.var[s.net.ptr[f]]
-    for e in range(s.net.ptr[f] + 1, s.net.ptr[f + 1]):
-        least = min(least, s.net.var[e])
+    least = s.entry[s.factor[f, PTR], VAR]
+    for e in range(s.factor[f, PTR] + 1, s.factor[f + 1, PTR]):
+        least = min(least, s.entry[e, VAR])
     return least
 
 
 @inner
 def _revise(s, v, shrank):
     """Find new supports for the neighbours of v, which changed; False: conflict."""
-    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-        f = s.inc.owner[i]
+    for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+        f = s.entry[i, OWNER]
         first = _first_of(s, f)
-        for t in range(s.net.ptr[f], s.net.ptr[f + 1]):
-            u = s.net.var[t]
+        for t in range(s.factor[f, PTR], s.factor[f + 1, PTR]):
+            u = s.entry[t, VAR]
             if u != v:
-                if s.size[u] > 1:
+                if s.node[u, SIZE] > 1:
                     flag(s, u, DOUBT)
                 if (shrank or u == first) and not seek(s, f, t, u == first):
                     return False
@@ -77,16 +84,16 @@ def _revise(s, v, shrank):
 @inner
 def _supported(s, v, k, costs):
     """Whether state k has full supports that cost nothing in all factors of v of arity 2."""
-    if not alive(s, v, k) or s.value[s.net.first[v] + k] > 0:
+    if not alive(s, v, k) or s.value[s.node[v, FIRST] + k] > 0:
         return False
-    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-        f, t = s.inc.owner[i], s.inc.entry[i]
-        if s.net.ptr[f + 1] - s.net.ptr[f] == 2:
-            if s.size[s.net.var[partner(s, f, t)]] > 1 and pair_least(s, f, t, k, True) > 0:
+    for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+        f, t = s.entry[i, OWNER], s.entry[i, ENTRY]
+        if s.factor[f + 1, PTR] - s.factor[f, PTR] == 2:
+            if s.node[s.entry[partner(s, f, t), VAR], SIZE] > 1 and pair_least(s, f, t, k, True) > 0:
                 return False
         elif open_labellings(s, f) <= MOST_LABELLINGS:
-            table_least(s, f, t, s.lenders[t], costs)
-            if costs[s.place[s.net.first[v] + k]] > 0:
+            table_least(s, f, t, s.entry[t, LENDERS], costs)
+            if costs[s.state[s.node[v, FIRST] + k, PLACE]] > 0:
                 return False
     return True
 
@@ -94,33 +101,33 @@ def _supported(s, v, k, costs):
 @inner
 def _assure(s, v):
     """Find v a state that costs nothing anywhere, or raise the constant by what the cheapest costs; False: conflict."""
-    if _supported(s, v, s.support[v], s.scratch[0]):
+    if _supported(s, v, s.node[v, SUPPORT], s.scratch[0]):
         return True
-    first = s.net.first[v]
+    first = s.node[v, FIRST]
     total, costs = s.scratch[1], s.scratch[0]
-    for j in range(s.size[v]):
-        total[j] = s.value[first + s.live[first + j]]
-    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-        f, t = s.inc.owner[i], s.inc.entry[i]
-        if s.net.ptr[f + 1] - s.net.ptr[f] == 2:
-            if s.size[s.net.var[partner(s, f, t)]] > 1:
-                for j in range(s.size[v]):
+    for j in range(s.node[v, SIZE]):
+        total[j] = s.value[first + s.state[first + j, LIVE]]
+    for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+        f, t = s.entry[i, OWNER], s.entry[i, ENTRY]
+        if s.factor[f + 1, PTR] - s.factor[f, PTR] == 2:
+            if s.node[s.entry[partner(s, f, t), VAR], SIZE] > 1:
+                for j in range(s.node[v, SIZE]):
                     if total[j] < np.inf:
-                        total[j] += pair_least(s, f, t, s.live[first + j], True)
+                        total[j] += pair_least(s, f, t, s.state[first + j, LIVE], True)
         elif open_labellings(s, f) <= MOST_LABELLINGS:
-            table_least(s, f, t, s.lenders[t], costs)
-            for j in range(s.size[v]):
+            table_least(s, f, t, s.entry[t, LENDERS], costs)
+            for j in range(s.node[v, SIZE]):
                 total[j] += costs[j]
     best = 0
-    for j in range(1, s.size[v]):
+    for j in range(1, s.node[v, SIZE]):
         if total[j] < total[best]:
             best = j
-    s.support[v] = s.live[first + best]
+    s.node[v, SUPPORT] = s.state[first + best, LIVE]
     if total[best] < s.level[LEAST]:
         return True
-    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-        f, t = s.inc.owner[i], s.inc.entry[i]
-        if s.net.ptr[f + 1] - s.net.ptr[f] > 2 or s.size[s.net.var[partner(s, f, t)]] > 1:
+    for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+        f, t = s.entry[i, OWNER], s.entry[i, ENTRY]
+        if s.factor[f + 1, PTR] - s.factor[f, PTR] > 2 or s.node[s.entry[partner(s, f, t), VAR], SIZE] > 1:
             if not seek(s, f, t, True):
                 return False
     return True
@@ -129,18 +136,18 @@ def _assure(s, v):
 @inner
 def _weigh(s):
     """Take the states that would reach the cut; False: conflict."""
-    constant = s.value[s.net.first[s.size.size]]
+    constant = s.value[0]
     if constant >= s.level[CUT]:
         return False
-    for v in range(s.size.size):
-        first = s.net.first[v]
-        if s.size[v] > 1:
-            for i in range(s.size[v] - 1, -1, -1):
-                k = s.live[first + i]
+    for v in range(s.node.shape[0] - 1):
+        first = s.node[v, FIRST]
+        if s.node[v, SIZE] > 1:
+            for i in range(s.node[v, SIZE] - 1, -1, -1):
+                k = s.state[first + i, LIVE]
                 if constant + s.value[first + k] >= s.level[CUT]:
                     forbid(s, v, k)
-            s.count[WORK] += s.size[v]
-            if s.size[v] == 0:
+            s.count[WORK] += s.node[v, SIZE]
+            if s.node[v, SIZE] == 0:
                 return False
     s.count[DIRTY] = 0
     return True
@@ -156,8 +163,8 @@ def settle(s, room, until):
             return SLICE
         v = pop(s, TOP, ROSE | SHRANK)
         if v >= 0:
-            shrank = s.flag[v] & SHRANK
-            s.flag[v] &= DOUBT
+            shrank = s.node[v, FLAG] & SHRANK
+            s.node[v, FLAG] &= DOUBT
             s.count[WORK] += 1
             if (shrank and not normalise(s, v)) or not _revise(s, v, shrank != 0):
                 return CONFLICT
@@ -169,12 +176,6 @@ def settle(s, room, until):
         v = pop(s, DOUBTS, DOUBT)
         if v < 0:
             return DONE
-        s.flag[v] &= ROSE | SHRANK
-        if s.size[v] > 1 and not _assure(s, v):
+        s.node[v, FLAG] &= ROSE | SHRANK
+        if s.node[v, SIZE] > 1 and not _assure(s, v):
             return CONFLICT
-
-
-@kernel
-def settle_root(s, room, until):
-    """`settle`, called from Python."""
-    return settle(s, room, until)

@@ -14,38 +14,55 @@ import numpy as np
 
 from .jit import inner, kernel
 from .network import place_of
-from .search_costs import GRAIN, MOST_LABELLINGS, WORK, forbid, open_labellings, partner, table_least
+from .search_costs import (
+    ENTRY,
+    FIRST,
+    GRAIN,
+    HOOK,
+    LIVE,
+    MOST_LABELLINGS,
+    OWNER,
+    PTR,
+    SHIFT,
+    SIZE,
+    START,
+    STATES,
+    VAR,
+    WORK,
+    forbid,
+)
+from .search_shifts import cell, open_labellings, partner, table_least
 
 
 @inner
 def _ends(s, f, v, ascending):
     """Whether a factor has variables before v, and after v, in the order of the sweep."""
     before = after = False
-    for e in range(s.net.ptr[f], s.net.ptr[f + 1]):
-        before = before or s.net.var[e] < v
-        after = after or s.net.var[e] > v
+    for e in range(s.factor[f, PTR], s.factor[f + 1, PTR]):
+        before = before or s.entry[e, VAR] < v
+        after = after or s.entry[e, VAR] > v
     return (before, after) if ascending else (after, before)
 
 
 @inner
 def _least(s, f, t, out):
     """out[i] = min c_f over labellings of f whose entry t is its i-th state."""
-    if s.net.ptr[f + 1] - s.net.ptr[f] > 2:
+    if s.factor[f + 1, PTR] - s.factor[f, PTR] > 2:
         table_least(s, f, t, 0, out)
         return
     o = partner(s, f, t)
-    x, y = s.net.var[t], s.net.var[o]
-    wide = s.net.states[s.net.var[s.net.ptr[f] + 1]]
+    x, y = s.entry[t, VAR], s.entry[o, VAR]
+    wide = s.node[s.entry[s.factor[f, PTR] + 1, VAR], STATES]
     step, cross = (wide, 1) if o > t else (1, wide)
-    for i in range(s.size[x]):
-        k = s.live[s.net.first[x] + i]
-        row = s.net.start[f] + k * step
+    for i in range(s.node[x, SIZE]):
+        k = s.state[s.node[x, FIRST] + i, LIVE]
+        row = s.factor[f, START] + k * step
         least = np.inf
-        for n in range(s.size[y]):
-            j = s.live[s.net.first[y] + n]
-            least = min(least, s.net.tables[row + j * cross] - s.value[s.shift[o] + j])
-        out[i] = least - s.value[s.shift[t] + k]
-    s.count[WORK] += s.size[x] * s.size[y]
+        for n in range(s.node[y, SIZE]):
+            j = s.state[s.node[y, FIRST] + n, LIVE]
+            least = min(least, s.tables[row + j * cross] - s.value[s.entry[o, SHIFT] + j])
+        out[i] = least - s.value[s.entry[t, SHIFT] + k]
+    s.count[WORK] += s.node[x, SIZE] * s.node[y, SIZE]
 
 
 @inner
@@ -54,68 +71,68 @@ def _pull(s, v, ascending, labels):
 
     labels[v] becomes the state of least cost given the labels of the variables before v.
     """
-    first = s.net.first[v]
+    first = s.node[v, FIRST]
     out, cost = s.scratch[0], s.scratch[1]
-    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-        f, t = s.inc.owner[i], s.inc.entry[i]
+    for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+        f, t = s.entry[i, OWNER], s.entry[i, ENTRY]
         if _ends(s, f, v, ascending)[0] and open_labellings(s, f) <= MOST_LABELLINGS:
             _least(s, f, t, out)
-            for j in range(s.size[v] - 1, -1, -1):
-                k = s.live[first + j]
+            for j in range(s.node[v, SIZE] - 1, -1, -1):
+                k = s.state[first + j, LIVE]
                 if out[j] == np.inf:
                     forbid(s, v, k)
                 else:
-                    s.value[s.shift[t] + k] += out[j]
+                    s.value[s.entry[t, SHIFT] + k] += out[j]
                     s.value[first + k] += out[j]
-    if s.size[v] == 0:
+    if s.node[v, SIZE] == 0:
         return False
     least = np.inf
-    for j in range(s.size[v]):
-        cost[j] = s.value[first + s.live[first + j]]
+    for j in range(s.node[v, SIZE]):
+        cost[j] = s.value[first + s.state[first + j, LIVE]]
         least = min(least, cost[j])
-    for j in range(s.size[v]):
-        s.value[first + s.live[first + j]] -= least
-    s.value[s.net.first[s.size.size]] += least
-    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-        f, t = s.inc.owner[i], s.inc.entry[i]
+    for j in range(s.node[v, SIZE]):
+        s.value[first + s.state[first + j, LIVE]] -= least
+    s.value[0] += least
+    for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+        f, t = s.entry[i, OWNER], s.entry[i, ENTRY]
         before, after = _ends(s, f, v, ascending)
         if before and not after:
-            for j in range(s.size[v]):
-                labels[v] = s.live[first + j]
-                cost[j] += s.net.tables[place_of(s.net, f, labels)] - s.value[s.shift[t] + labels[v]]
+            for j in range(s.node[v, SIZE]):
+                labels[v] = s.state[first + j, LIVE]
+                cost[j] += s.tables[cell(s, f, labels)] - s.value[s.entry[t, SHIFT] + labels[v]]
     best = 0
-    for j in range(1, s.size[v]):
+    for j in range(1, s.node[v, SIZE]):
         if cost[j] < cost[best]:
             best = j
-    labels[v] = s.live[first + best]
+    labels[v] = s.state[first + best, LIVE]
     return True
 
 
 @inner
 def _give(s, v, ascending):
     """Give shares of v's unary to the factors that go on."""
-    first = s.net.first[v]
+    first = s.node[v, FIRST]
     come = go = 0
-    for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-        f = s.inc.owner[i]
+    for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+        f = s.entry[i, OWNER]
         if open_labellings(s, f) <= MOST_LABELLINGS:
             before, after = _ends(s, f, v, ascending)
             come += before
             go += after
-    for j in range(s.size[v] if go else 0):
-        k = s.live[first + j]
+    for j in range(s.node[v, SIZE] if go else 0):
+        k = s.state[first + j, LIVE]
         share = np.floor(s.value[first + k] / max(come, go) / s.level[GRAIN]) * s.level[GRAIN]
-        for i in range(s.inc.ptr[v], s.inc.ptr[v + 1]):
-            f, t = s.inc.owner[i], s.inc.entry[i]
+        for i in range(s.node[v, HOOK], s.node[v + 1, HOOK]):
+            f, t = s.entry[i, OWNER], s.entry[i, ENTRY]
             if _ends(s, f, v, ascending)[1] and open_labellings(s, f) <= MOST_LABELLINGS:
-                s.value[s.shift[t] + k] -= share
+                s.value[s.entry[t, SHIFT] + k] -= share
                 s.value[first + k] -= share
 
 
 @kernel
 def sweep_root(s, begin, ascending, until, labels):
     """Visit the variables from the begin-th on until there is that much work done; where to go on, −1: infeasible."""
-    count = s.size.size
+    count = s.node.shape[0] - 1
     for n in range(begin, count):
         v = n if ascending else count - 1 - n
         if not _pull(s, v, ascending, labels):
@@ -137,7 +154,7 @@ def _cost(network, incidence, labels, v):
 
 @kernel
 def descend(network, incidence, labels, begin, end):
-    """Iterated conditional modes (Besag 1986): variables begin … end − 1 take their best states; whether any changed."""
+    """Iterated conditional modes (Besag 1986): variables begin … end − 1 take their best states; whether one did."""
     changed = False
     for v in range(begin, end):
         best, least = labels[v], _cost(network, incidence, labels, v)

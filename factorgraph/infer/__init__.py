@@ -10,9 +10,11 @@ from .minsum import MinSum
 from .moves import fuse
 from .ranking import Ranking
 from .sample import Samples, sample
+from .search import ExactSearch
 from .solution import Components, Solution, Status
 from .solve import Auto, solve
 from .solver import Answer, Sampler, Solver
+from .toulbar2 import Toulbar2
 from .trws import TRWS
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "BruteForce",
     "Components",
     "DynamicProgramming",
+    "ExactSearch",
     "Marginals",
     "MinMarginals",
     "MinSum",
@@ -31,6 +34,7 @@ __all__ = [
     "Solver",
     "Status",
     "TRWS",
+    "Toulbar2",
     "energy",
     "entropy",
     "fuse",

@@ -16,12 +16,17 @@ from .dynamic import DynamicProgramming
 from .latent import check_latent, hidden, marginalise
 from .minsum import MinSum
 from .ranking import Ranking
+from .search import ExactSearch
 from .solution import Solution
 from .solver import Answer, Sampler, Solver
+from .toulbar2 import Toulbar2
 from .trws import TRWS
 
 #: Loopy components of at most this many labellings are enumerated by `auto`.
 FEW = 1 << 14
+
+#: What `choose` knows by name.
+METHODS = ("auto", "brute", "dynamic", "exact", "min-sum", "toulbar2", "trw-s")
 
 
 class Declared(Protocol):
@@ -158,9 +163,11 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
-    raise FactorGraphError(
-        f"method: expected 'auto', 'min-sum', 'trw-s', 'dynamic', 'brute' or a solver object; got {method!r}"
-    )
+        case "exact":
+            return ExactSearch(threads, **given)
+        case "toulbar2":
+            return Toulbar2(threads, **given)
+    raise FactorGraphError(f"method: expected one of {METHODS} or a solver object; got {method!r}")
 
 
 def solve(

@@ -1,0 +1,5 @@
+"""Models in files."""
+
+from .read import read
+
+__all__ = ["read"]

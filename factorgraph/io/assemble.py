@@ -77,7 +77,8 @@ class Layout:
                 mine = factors[same] if source is None or not shared[same[0]] else source[factors[same[:1]]]
                 one = same[0]
                 kept = np.flatnonzero(axis[one] == np.arange(arity))
-                group = Group(mine, scopes[same][:, kept], tuple(axis[one].tolist()), tuple(sizes[one].tolist()), self.size)
+                about = tuple(axis[one].tolist()), tuple(sizes[one].tolist())
+                group = Group(mine, scopes[same][:, kept], *about, self.size)
                 self.groups.append(group)
                 self.size += prod(group.shape)
 
@@ -117,7 +118,8 @@ class Layout:
         graph.variables("x", shape=self.states.shape, states=self.states)
         for group, table in zip(self.groups, tables, strict=True):
             if not group.states:
-                graph.add(Table(float(table.sum()) if len(table) == len(group.scopes) else float(table[0]) * len(group.scopes)))
+                constants = np.broadcast_to(table, len(group.scopes))
+                graph.add(Table(constants.sum()))
                 continue
             columns = zip(np.ascontiguousarray(group.scopes.T), group.states, strict=True)
             scopes = [Variables(graph, "x", ids, states) for ids, states in columns]

@@ -53,7 +53,8 @@ def check_name(path: str, known: Mapping[str, Any]) -> str:
     kind = extensions(path)[0]
     if kind not in known:
         names = ", ".join(".LG" if name == ".lg" else name for name in known)
-        raise FormatError(f"{path}: expected a name that ends in {names}, or one of these and {', '.join(COMPRESSED)}", path)
+        packed = ", ".join(COMPRESSED)
+        raise FormatError(f"{path}: expected a name that ends in {names}, or in one of these and {packed}", path)
     return kind
 
 

@@ -166,7 +166,9 @@ class Scanner:
             self.refuse(f"{count} times {what}", f"The file has room for at most {self.room // tokens} of them")
         return count
 
-    def run(self, reader: Callable[..., int], *arguments: Any, least: float = 0, most: float = 0, entry: str = "") -> None:
+    def run(
+        self, reader: Callable[..., int], *arguments: Any, least: float = 0, most: float = 0, entry: str = ""
+    ) -> None:
         """Call a kernel until it is done. Loops begin where the text stands; `entry` names a real number, which is
         from `least` to `most`; the last argument takes those that the kernel cannot convert."""
         self.begin(self.at)
@@ -192,7 +194,7 @@ class Scanner:
                 "Only tables are supported: write it as tuples, or solve the file with toulbar2",
             )
         if what == model.REUSE:
-            self.refuse(f"function {item} to have as many variables, of as many states, as the one whose costs it shares")
+            self.refuse(f"function {item} to have as many variables and states as the one whose costs it shares")
         expected = _EXPECTED[what].format(item=item, entry=entry)
         if what != model.VALUE:
             least, most = int(self.state[kernel.LEAST]), int(self.state[kernel.MOST])

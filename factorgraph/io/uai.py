@@ -36,11 +36,9 @@ def read_uai(scanner: Scanner, limit: int, logarithms: bool) -> FactorGraph:
     sizes = np.empty(factors, np.int64)
     entries = scanner.claim(table_sizes(first, var, states, sizes), "an entry of a table, which the scopes ask for")
     flat = np.empty(entries)
-    if logarithms:
-        limits = {"least": -np.inf, "most": _FINITE, "entry": "a logarithm (finite or -inf)"}
-    else:
-        limits = {"least": 0.0, "most": _FINITE, "entry": "a probability or weight (finite, not negative)"}
-    scanner.run(read_tables, sizes, limits["least"], limits["most"], flat, **limits)
+    least = -np.inf if logarithms else 0.0
+    entry = "a logarithm (finite or -inf)" if logarithms else "a probability or weight (finite, not negative)"
+    scanner.run(read_tables, sizes, least, _FINITE, flat, least=least, most=_FINITE, entry=entry)
     scanner.finish()
     scanner.release()
     if not logarithms:
@@ -71,7 +69,8 @@ def read_evidence(scanner: Scanner, states: np.ndarray) -> dict[int, int]:
         variable = scanner.integer("a variable", 0, states.size - 1)
         label = scanner.integer(f"a label of variable {variable}", 0, int(states[variable]) - 1)
         if found.setdefault(variable, label) != label:
-            scanner.refuse(f"variable {variable} to be observed once, or twice alike; it has labels {found[variable]} and {label}")
+            both = f"{found[variable]} and {label}"
+            scanner.refuse(f"variable {variable} to be observed once, or twice alike; it has labels {both}")
     scanner.finish()
     return found
 

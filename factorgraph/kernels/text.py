@@ -25,7 +25,7 @@ DONE, MORE, END, HARD, WORD, RANGE = range(6)
 # Columns of `state`: position in the text, items finished, entries written, what is left of the current item; which
 # thing a refused token stands for, and what it may be.
 AT, ITEM, ENTRY, LEFT, WHAT, LEAST, MOST = range(7)
-#: Axes of a table that numpy can have beside the one for scopes; from column LABELS on there is room for as many labels.
+#: Axes of a table that numpy can have beside the one for scopes; from column LABELS on is room for as many labels.
 MOST_AXES = 31
 LABELS = 7
 STATE = LABELS + MOST_AXES

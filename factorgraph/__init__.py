@@ -38,12 +38,21 @@ from .plan import Acceptor, Answers, Plan, Question, Restriction, restrict
 if TYPE_CHECKING:
     from . import learn as learn
     from . import losses
+    from .io import read, write
     from .learn import Model, Run, train
 
 __version__ = "0.1.0"
 
-#: What only learning needs is imported when it is first used: name -> the module that has it, or is it.
-_LATER = {"Model": "learn", "Run": "learn", "learn": "learn", "losses": "losses", "train": "learn"}
+#: What only learning or files need is imported when it is first used: name -> the module that has it, or is it.
+_LATER = {
+    "Model": "learn",
+    "Run": "learn",
+    "learn": "learn",
+    "losses": "losses",
+    "read": "io",
+    "train": "learn",
+    "write": "io",
+}
 
 __all__ = [
     "Acceptor",
@@ -86,10 +95,12 @@ __all__ = [
     "marginals",
     "min_marginals",
     "optim",
+    "read",
     "restrict",
     "sample",
     "solve",
     "train",
+    "write",
 ]
 
 if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others

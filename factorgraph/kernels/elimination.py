@@ -1,0 +1,358 @@
+"""Bucket elimination, upwards: the message of every bucket (Dechter 1999; see buckets.py).
+
+    M_i(s) = min_k ψ_i(k, s)  or  −T log Σ_k exp(−ψ_i(k, s) / T),     ψ_i(k, s) = Σ of what bucket i holds
+
+at every joint state s of the separator, so that the last message is the minimum or the free energy. No clique is ever
+stored. A separator is walked in *rows*, its last axes together, and a bucket's tables differ by what they know of them:
+
+    WHOLE   all axes of the row: read in vectors
+    PART    some of them, and others of the separator: spread over the row by a list of indices
+    OUTER   none of them: one number per row and state k
+    INNER   nothing else: summed once, for all rows
+    LINE    nothing but the variable eliminated: one number per state k
+
+Everything is float64. Messages are energies in sums too, so that nothing over- or underflows; a row is shifted by its
+minimum before exponentials are taken.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from .buckets import MESSAGE, ROWS, TABLES, aligned, row_of, scope_of
+from .configurations import entry
+from .jit import inner, kernel
+from .simd import get, lanes, vadd, vload, vmin, vsplat, vstore
+from .simd_sum import vexp, vless, vmul
+from .structure import KIND, OFFSET, SCOPE
+from .tables import DENSE
+
+WHOLE, PART, OUTER, INNER, LINE = range(5)
+
+#: Columns of Opened.form: where a table starts in the pool, entries from one state k to the next, where its list of
+#: indices starts, what it is (as in Buckets.source), and the strides of the separator's axes outside the row.
+BASE, STEP, INDEX, SOURCE, STRIDE = range(5)
+
+#: Entries of Opened.info: first axis of the row, cells of the row, rows, and ends of the kinds in form.
+AXIS, CELLS, COUNT, WHOLES, PARTS, OUTERS, INNERS, LINES = range(8)
+
+
+class Opened(NamedTuple):
+    """A bucket made ready: form int64 (tables, 4 + axes) sorted by kind; index int64, the places of a row's cells in a
+    table's own row; line float64 (states,); info int64 (8,); scope int64 (axes,), axes int64 (2, axes), kind int64
+    (tables,) and labels int32 (V,) are scratch (labels of variables that are not free stay as they are)."""
+
+    form: np.ndarray
+    index: np.ndarray
+    line: np.ndarray
+    info: np.ndarray
+    scope: np.ndarray
+    axes: np.ndarray
+    kind: np.ndarray
+    labels: np.ndarray
+
+
+class Own(NamedTuple):
+    """What each thread needs for itself: rows float64 (ROWS of any bucket), lanes float64 (8 · states), cost float64
+    (states,), at int64 (tables,), digit int64 (axes,)."""
+
+    rows: np.ndarray
+    lanes: np.ndarray
+    cost: np.ndarray
+    at: np.ndarray
+    digit: np.ndarray
+
+
+@inner
+def copy_table(f, count, b, factors, allowed, about, opened, pool, to):
+    """The table of factor f over its free variables' allowed states, opened.scope ascending, the last fastest."""
+    states, offsets, energies, _ = about
+    stride = np.int64(1)
+    start = factors.row[f, OFFSET]
+    for e in range(factors.row[f + 1, SCOPE] - 1, factors.row[f, SCOPE] - 1, -1):
+        v = factors.var[e]
+        p = b.position[v]
+        if p < 0:
+            start += stride * allowed.label[offsets[v]]
+        for a in range(count):
+            if opened.scope[a] == p:
+                opened.axes[0, a] = stride
+        stride *= states[v]
+    dense = factors.row[f, KIND] == DENSE
+    opened.axes[1, :count] = 0
+    last = count - 1
+    v = b.var[opened.scope[last]]
+    while True:
+        here = start
+        for a in range(last):
+            u = b.var[opened.scope[a]]
+            label = allowed.label[offsets[u] + opened.axes[1, a]]
+            opened.labels[u] = label
+            here += opened.axes[0, a] * label
+        for k in range(b.states[opened.scope[last]]):
+            label = allowed.label[offsets[v] + k]
+            if dense:
+                pool[to] = energies[here + opened.axes[0, last] * label]
+            else:
+                opened.labels[v] = label
+                x = entry(factors, states, f, opened.labels)
+                pool[to] = energies[factors.row[f, OFFSET] + x] if x >= 0 else 0.0
+            to += 1
+        a = last - 1
+        while a >= 0:
+            opened.axes[1, a] += 1
+            if opened.axes[1, a] < b.states[opened.scope[a]]:
+                break
+            opened.axes[1, a] = 0
+            a -= 1
+        if a < 0:
+            return
+
+
+@inner
+def _kind_of(i, axis, axes, b, scope, count):
+    if count == 1:
+        return LINE
+    inside = 0
+    start = b.sep_ptr[i]
+    for a in range(axis, axes):
+        for c in range(1, count):
+            inside += scope[c] == b.sep[start + a]
+    if inside == count - 1:
+        return INNER
+    return OUTER if inside == 0 else WHOLE if inside == axes - axis else PART
+
+
+@inner
+def _place(i, axis, axes, b, opened, count, form, index):
+    """Strides of a table over opened.scope along the separator's axes, and where its row's cells are; returns the
+    table's entries from one state k to the next, and past the last of `index`."""
+    scope = opened.scope
+    stride = np.int64(1)
+    start = b.sep_ptr[i]
+    c = count - 1
+    cells = np.int64(1)
+    opened.index[index] = 0
+    for a in range(axes - 1, -1, -1):
+        mine = np.int64(0)
+        if c > 0 and scope[c] == b.sep[start + a]:
+            mine = stride
+            stride *= b.states[scope[c]]
+            c -= 1
+        if a < axis:
+            form[STRIDE + a] = mine
+        else:
+            for k in range(1, b.states[b.sep[start + a]]):
+                for x in range(cells):
+                    opened.index[index + k * cells + x] = opened.index[index + x] + k * mine
+            cells *= b.states[b.sep[start + a]]
+    return stride, index + cells
+
+
+@inner
+def open_bucket(i, b, factors, allowed, about, opened, pool, top):
+    """Make bucket i ready: its tables' kinds and strides; copies of its factors and what is INNER from pool[top] on."""
+    _, offsets, _, bias = about
+    info = opened.info
+    axes = b.sep_ptr[i + 1] - b.sep_ptr[i]
+    axis, cells = row_of(b, i)
+    states = b.states[i]
+    v = b.var[i]
+    for k in range(states):
+        opened.line[k] = bias[offsets[v] + allowed.label[offsets[v] + k]] if bias.size > 0 else 0.0
+    info[:] = 0
+    first = b.source_ptr[i]
+    for x in range(first, b.source_ptr[i + 1]):
+        count = scope_of(b, factors, b.source[x], opened.scope)
+        kind = _kind_of(i, axis, axes, b, opened.scope, count)
+        opened.kind[x - first] = kind
+        for later in range(kind + 1, LINE + 1):
+            info[WHOLES + later] += 1
+    if info[INNERS + 1] > info[INNERS]:
+        for x in range(states * cells):
+            pool[top + x] = 0.0
+    to = top + b.size[i, ROWS]
+    index = np.int64(0)
+    for x in range(first, b.source_ptr[i + 1]):
+        source = b.source[x]
+        kind = opened.kind[x - first]
+        count = scope_of(b, factors, source, opened.scope)
+        form = opened.form[info[WHOLES + kind]]
+        info[WHOLES + kind] += 1
+        form[SOURCE] = source
+        form[INDEX] = index
+        if source < 0:
+            form[BASE] = b.message[-1 - source]
+        else:
+            copy_table(source, count, b, factors, allowed, about, opened, pool, to)
+            form[BASE] = to
+        form[STEP] = 1
+        after = index
+        if kind != LINE:
+            form[STEP], after = _place(i, axis, axes, b, opened, count, form, index)
+        if source >= 0:
+            to += aligned(form[STEP] * states)
+        if kind == PART or kind == INNER:
+            index = after
+        if kind == LINE:
+            for k in range(states):
+                opened.line[k] += pool[form[BASE] + k]
+        elif kind == INNER:
+            for k in range(states):
+                for y in range(cells):
+                    pool[top + k * cells + y] += pool[form[BASE] + k * form[STEP] + opened.index[form[INDEX] + y]]
+    info[AXIS] = axis
+    info[CELLS] = cells
+    info[COUNT] = b.size[i, MESSAGE] // cells
+
+
+@inner
+def start_rows(i, row, b, opened, own, pool, top):
+    """Point the thread's `at` to row `row` of bucket i; without PARTs its `rows` are what is INNER, for all rows."""
+    info = opened.info
+    for t in range(info[OUTERS]):
+        own.at[t] = opened.form[t, BASE]
+    for a in range(info[AXIS] - 1, -1, -1):
+        states = b.states[b.sep[b.sep_ptr[i] + a]]
+        own.digit[a] = row % states
+        row //= states
+        for t in range(info[OUTERS]):
+            own.at[t] += own.digit[a] * opened.form[t, STRIDE + a]
+    if info[PARTS] == info[WHOLES]:
+        for x in range(b.states[i] * info[CELLS]):
+            own.rows[x] = pool[top + x] if info[INNERS] > info[OUTERS] else 0.0
+
+
+@inner
+def next_row(i, b, opened, own):
+    """Point `at` to the next row."""
+    for a in range(opened.info[AXIS] - 1, -1, -1):
+        own.digit[a] += 1
+        if own.digit[a] < b.states[b.sep[b.sep_ptr[i] + a]]:
+            for t in range(opened.info[OUTERS]):
+                own.at[t] += opened.form[t, STRIDE + a]
+            return
+        own.digit[a] = 0
+        for t in range(opened.info[OUTERS]):
+            own.at[t] -= (b.states[b.sep[b.sep_ptr[i] + a]] - 1) * opened.form[t, STRIDE + a]
+
+
+@inner
+def weigh_row(states, opened, own, pool, top):
+    """cost[k] and rows[k, ·]: the sum of all but the WHOLE tables."""
+    info = opened.info
+    cells = info[CELLS]
+    for k in range(states):
+        cost = opened.line[k]
+        for t in range(info[PARTS], info[OUTERS]):
+            cost += get(pool, own.at[t] + k * opened.form[t, STEP])
+        own.cost[k] = cost
+    if info[PARTS] == info[WHOLES]:
+        return
+    for k in range(states):
+        start = k * cells
+        for t in range(info[WHOLES], info[PARTS]):
+            at = own.at[t] + k * opened.form[t, STEP]
+            index = opened.form[t, INDEX]
+            if t > info[WHOLES]:
+                for x in range(cells):
+                    own.rows[start + x] += get(pool, at + get(opened.index, index + x))
+            elif info[INNERS] > info[OUTERS]:
+                for x in range(cells):
+                    own.rows[start + x] = get(pool, top + start + x) + get(pool, at + get(opened.index, index + x))
+            else:
+                for x in range(cells):
+                    own.rows[start + x] = get(pool, at + get(opened.index, index + x))
+
+
+@inner
+def _store(pool, to, x, count, own):
+    """Store the first `count` lanes; only those, as what follows may be another thread's."""
+    if count >= lanes(pool):
+        vstore(pool, to, x)
+    else:
+        vstore(own.lanes, 0, x)
+        for y in range(count):
+            pool[to + y] = own.lanes[y]
+
+
+@inner
+def _cell(k, j, cells, wholes, opened, own, pool):
+    """ψ at state k and the cells from j of the present row, a vector."""
+    x = vadd(vsplat(get(own.cost, k)), vload(own.rows, k * cells + j))
+    for t in range(wholes):
+        x = vadd(x, vload(pool, get(own.at, t) + k * opened.form[t, STEP] + j))
+    return x
+
+
+@inner
+def sweep_rows(i, low, high, b, opened, own, pool, top, beta):
+    """Rows low … high − 1 of the message of bucket i: minima where beta is 0, else −log Σ exp(−beta ψ) / beta."""
+    width = lanes(pool)
+    states = b.states[i]
+    cells = opened.info[CELLS]
+    wholes = opened.info[WHOLES]
+    start_rows(i, low, b, opened, own, pool, top)
+    to = b.message[i] + low * cells
+    for row in range(low, high):
+        if row > low:
+            next_row(i, b, opened, own)
+        weigh_row(states, opened, own, pool, top)
+        for j in range(0, cells, width):
+            least = _cell(0, j, cells, wholes, opened, own, pool)
+            if beta == 0.0:
+                for k in range(1, states):
+                    least = vmin(least, _cell(k, j, cells, wholes, opened, own, pool))
+            else:
+                vstore(own.lanes, 0, least)
+                for k in range(1, states):
+                    x = _cell(k, j, cells, wholes, opened, own, pool)
+                    vstore(own.lanes, k * width, x)
+                    least = vmin(least, x)
+                least = _soft_minimum(states, least, own, beta)
+            _store(pool, to + j, least, min(cells - j, width), own)
+        to += cells
+
+
+@inner
+def _soft_minimum(states, least, own, beta):
+    """least − log Σ_k exp(beta (least − lanes[k])) / beta, +inf where least is."""
+    width = lanes(own.lanes)
+    infinite = vsplat(np.float64(np.inf))
+    zero = vsplat(np.float64(0.0))
+    shift = vless(least, infinite, least, zero)
+    slope = vsplat(np.float64(-beta))
+    total = zero
+    for k in range(states):
+        x = vexp(vmul(slope, vadd(vload(own.lanes, k * width), vmul(shift, vsplat(np.float64(-1.0))))))
+        total = vadd(total, vless(vload(own.lanes, k * width), infinite, x, zero))
+    vstore(own.lanes, 0, total)
+    for y in range(width):
+        x = own.lanes[y]
+        own.lanes[y] = math.log(x) / -beta if x > 0.0 else 0.0
+    return vadd(least, vload(own.lanes, 0))
+
+
+@kernel
+def eliminate(low, high, b, factors, allowed, about, opened, owned, pool, scale):
+    """Messages of buckets low … high − 1; scale = (top, beta), owned the thread's Own."""
+    top, beta = scale
+    for i in range(low, high):
+        open_bucket(i, b, factors, allowed, about, opened, pool, top)
+        sweep_rows(i, 0, opened.info[COUNT], b, opened, owned, pool, top, beta)
+
+
+@kernel
+def open_one(i, b, factors, allowed, about, opened, pool, top):
+    """Make one large bucket ready for `sweep_some`."""
+    open_bucket(i, b, factors, allowed, about, opened, pool, top)
+
+
+@kernel
+def sweep_some(i, low, high, b, opened, owned, pool, scale):
+    """Some rows of a bucket that is ready; scale = (top, beta)."""
+    top, beta = scale
+    sweep_rows(i, low, high, b, opened, owned, pool, top, beta)

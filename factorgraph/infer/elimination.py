@@ -71,7 +71,11 @@ class Elimination(Solver):
         least = np.full(asked.components.size, np.inf)
         status = np.full(asked.components.size, Status.INFEASIBLE, np.int8)
         deadline = self._deadline()
-        live, tables = self._tables(asked, deadline)
+        try:
+            live, tables = self._tables(asked, deadline)
+        except Late:
+            _label_first(asked, answer.labels)
+            return answer.sign(asked.components, self.name, Status.APPROXIMATE)
         chosen = np.zeros(asked.plan.n_components, bool)
         chosen[tables.asked.components] = True
         inside = np.flatnonzero(chosen[asked.plan.component])
@@ -187,6 +191,8 @@ class Elimination(Solver):
         part = asked.part(live)
         known = find_orders(plan, part.components, allowed.count, self.cells, self.tries, deadline)
         cells = known.cells[part.components]
+        if deadline is not None and perf_counter() > deadline:
+            raise Late
         if (cells > self.cells).any():
             self._refuse(plan, int(part.components[np.argmax(cells > self.cells)]), float(cells.max()))
         tables = Tables(part, allowed, known, self.threads, deadline)
@@ -200,6 +206,15 @@ class Elimination(Solver):
             f"{self.cells} table cells; {found}. Raise cells (8 bytes each at most), observe more variables, or use "
             "method='min-sum'"
         )
+
+
+def _label_first(asked: Asked, labels: np.ndarray) -> None:
+    """The first state without infinite bias of every variable; −1 where there is none."""
+    allowed = allowed_states(asked)
+    variables, _ = variables_of(asked.plan, asked.components)
+    labels[variables] = -1
+    variables = variables[allowed.count[variables] > 0]
+    labels[variables] = allowed.label[asked.plan.offsets[variables]]
 
 
 def _states_of(plan: Plan, components: np.ndarray) -> np.ndarray:

@@ -75,7 +75,8 @@ def find_orders(
     if unknown.any():
         _search(plan, components[unknown], variables[fresh], count, known, limit, tries, deadline)
         known.count[variables[fresh]] = count[variables[fresh]]
-        known.limit[components[unknown]] = limit
+        late = deadline is not None and perf_counter() > deadline
+        known.limit[components[unknown]] = -1.0 if late else limit
     return known
 
 

@@ -13,6 +13,7 @@ from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan, read_answers, read_evidence
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
+from .elimination import Elimination
 from .latent import check_latent, hidden, marginalise
 from .minsum import MinSum
 from .ranking import Ranking
@@ -155,7 +156,9 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
-    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}")
+        case "elimination":
+            return Elimination(threads, time_limit=limit)
+    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'elimination' or a solver object; got {method!r}")
 
 
 def solve(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.buckets import (
+    CELLS,
     INDICES,
     MESSAGE,
     ROWS,
@@ -21,7 +22,7 @@ from ..kernels.buckets import (
     find_separators,
     first_positions,
 )
-from ..kernels.elimination import STRIDE, Opened, Own, eliminate, open_one, sweep_some
+from ..kernels.elimination import COUNT, STRIDE, Opened, Own, eliminate, open_one, sweep_some
 from ..kernels.elimination_down import descend, descend_close, descend_open, descend_some, room_below
 from ..kernels.elimination_walk import fixed_configurations, fixed_energies, trace_back
 from ..kernels.simd import buffer
@@ -69,10 +70,9 @@ def arrange(plan: Plan, components: np.ndarray, allowed: Allowed, known: Known) 
     rows, bucket = rows[order], bucket[order]
     ptr = np.searchsorted(bucket, np.arange(n + 1))
     none = np.zeros(0, np.int64)
-    empty = np.empty((n, 5), np.int64)
-    sep = np.empty(int(sep_ptr[-1]), np.int32)
-    b = Buckets(var, allowed.count[var], position, sep_ptr, sep, none, none, none, empty)
-    find_separators(factors, b, ptr, rows, parent, np.empty((2, n), np.int64))
+    sep, layout = np.empty((2, int(sep_ptr[-1])), np.int32)
+    b = Buckets(var, allowed.count[var], position, sep_ptr, sep, layout, none, none, none, np.empty((n, 7), np.int64))
+    find_separators(factors, b, ptr, rows, parent, np.empty((2, n), np.int64), np.empty(n))
     where = np.concatenate([bucket, parent])
     source = np.concatenate([rows, -1 - np.arange(n)])[np.argsort(where, kind="stable")]
     source_ptr = np.searchsorted(np.sort(where), np.arange(n + 1))
@@ -145,7 +145,7 @@ class Tables:
         self.size = most + int(scratch.max(initial=0))
         self.buckets = b._replace(message=message)
         axes = int(np.diff(b.sep_ptr).max(initial=0)) + 1
-        wide = int(np.diff(b.source_ptr).max(initial=0))
+        wide = int(np.diff(b.source_ptr).max(initial=0)) + 1
         states = int(b.states.max(initial=1))
         self.shapes = axes, wide, states
         arity = max(axes, int(np.diff(self.asked.plan.factors.row[:, 2]).max(initial=1)))
@@ -153,7 +153,7 @@ class Tables:
             np.zeros((wide, STRIDE + axes), np.int64),
             np.zeros(int(b.size[:, INDICES].max(initial=0)) + 1, np.int64),
             np.zeros(states),
-            np.zeros(8, np.int64),
+            np.zeros(7, np.int64),
             np.zeros(arity, np.int64),
             np.zeros((2, arity), np.int64),
             np.zeros(wide, np.int64),
@@ -164,7 +164,8 @@ class Tables:
     def _own(self) -> Own:
         axes, wide, states = self.shapes
         rows = buffer(int(self.buckets.size[:, ROWS].max(initial=0)), np.float64)
-        return Own(rows, buffer(8 * states, np.float64), np.zeros(states), *np.zeros((2, max(axes, wide)), np.int64))
+        one = buffer(int(self.buckets.size[:, CELLS].max(initial=0)), np.float64)
+        return Own(rows, one, buffer(8 * states, np.float64), np.zeros(states), *np.zeros((2, max(axes, wide)), np.int64))
 
     @property
     def fixed_arguments(self) -> tuple[Any, ...]:
@@ -247,7 +248,7 @@ class Tables:
     def _rows(self, i: int, some: Callable[[int, int, Own], None], threads: int) -> None:
         """All rows of one large bucket, in slices dealt to threads in turn."""
         cells = int(self.cells[i])
-        rows = int(self.opened.info[2])
+        rows = int(self.opened.info[COUNT])
         step = max(1, int(rows * SLICE / cells))
         stop = False
 

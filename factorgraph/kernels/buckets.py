@@ -2,8 +2,11 @@
 
 Free variables are numbered by their *position* in the order of elimination. The bucket of position i holds the factors
 whose first free variable it is and the messages of earlier buckets whose separators begin with i. Its clique is i and
-the separator S_i, all other variables of what it holds, ascending; its own message is a table over S_i, the last
-fastest, so that the variable that is eliminated next is the slowest axis of what it reads.
+the separator S_i, all other variables of what it holds; its own message is a table over S_i.
+
+A bucket is worked on in *rows*, some axes of its separator together, the last of `sep`. They are chosen among the axes
+that most entries of its messages know, for what knows all of them is read in whole vectors; and every message is laid
+out as its reader wants it: the variable that is eliminated there slowest, the axes of the reader's rows fastest.
 
 Only states that are allowed count: those without infinite bias and without an infinite energy of their own.
 """
@@ -21,7 +24,7 @@ from .structure import OFFSET, SCOPE
 ROW, LONGEST_ROW = 64, 2048
 
 #: Columns of Buckets.size.
-MESSAGE, ROWS, TABLES, ENTRIES, INDICES = range(5)
+MESSAGE, OUTSIDE, CELLS, ROWS, TABLES, ENTRIES, INDICES = range(7)
 
 
 class Allowed(NamedTuple):
@@ -40,10 +43,11 @@ class Buckets(NamedTuple):
     """The buckets of some components, by position.
 
     var, states int32 (n,): the variable eliminated and its allowed states. position int32 (V,), −1 where not free.
-    sep_ptr int64 (n + 1,) into sep int32: positions of the separators. source_ptr int64 (n + 1,) into source int64: what
-    a bucket holds, f ≥ 0 for the factor in row f, −1 − j for the message of bucket j. message int64 (n + 1,): where
-    each message starts. size int64 (n, 5): entries of the MESSAGE, of a table over the variable and a row of the
-    separator (ROWS), of copies of its factors' TABLES, of all it holds (ENTRIES), and of lists of a row's INDICES.
+    sep_ptr int64 (n + 1,) into sep int32: positions of the separators, axes of rows last, and into layout int32: the
+    same as axes of the message, the last fastest. source_ptr int64 (n + 1,) into source int64: what a bucket holds,
+    f ≥ 0 for the factor in row f, −1 − j for the message of bucket j. message int64 (n,): where each message starts.
+    size int64 (n, 7): entries of the MESSAGE, axes OUTSIDE of rows, CELLS of a row, entries of a table over the variable
+    and a row (ROWS), of copies of its factors' TABLES, of all it holds (ENTRIES), and of lists of a row's INDICES.
     """
 
     var: np.ndarray
@@ -51,6 +55,7 @@ class Buckets(NamedTuple):
     position: np.ndarray
     sep_ptr: np.ndarray
     sep: np.ndarray
+    layout: np.ndarray
     source_ptr: np.ndarray
     source: np.ndarray
     message: np.ndarray
@@ -83,38 +88,45 @@ def allow(components, first, variables, factors, offsets, energies, bias, allowe
 
 
 @inner
-def row_of(b, i):
-    """First axis of a row of bucket i's separator, and the cells of the row: the last axes together."""
-    axis = b.sep_ptr[i + 1] - b.sep_ptr[i]
+def choose_rows(b, i, end, score):
+    """Put the axes of rows last in the separator of bucket i, those of the largest score; ascending otherwise."""
+    start = b.sep_ptr[i]
     cells = np.int64(1)
-    while axis > 0 and cells < ROW:
-        states = np.int64(b.states[b.sep[b.sep_ptr[i] + axis - 1]])
-        if cells >= 8 and cells * states > LONGEST_ROW:
+    last = end
+    while last > start and cells < ROW:
+        best = -1
+        for y in range(last - 1, start - 1, -1):
+            states = np.int64(b.states[b.sep[y]])
+            if (cells < 8 or cells * states <= LONGEST_ROW) and (best < 0 or score[b.sep[y]] > score[b.sep[best]]):
+                best = y
+        if best < 0:
             break
-        axis -= 1
-        cells *= states
-    return axis, cells
+        axis = b.sep[best]
+        for y in range(best, last - 1):
+            b.sep[y] = b.sep[y + 1]
+        last -= 1
+        b.sep[last] = axis
+        cells *= b.states[axis]
+    b.size[i, OUTSIDE] = last - start
+    b.size[i, CELLS] = cells
 
 
 @inner
-def scope_of(b, factors, source, scope):
-    """Positions (ascending) of what a bucket holds, written to `scope`; returns how many."""
-    count = 0
+def scope_of(b, factors, i, source, scope):
+    """Positions of what bucket i holds, as axes of its table: i, then as in the separator. Returns how many."""
+    count = 1
+    scope[0] = i
     if source < 0:
         j = -1 - source
-        for x in range(b.sep_ptr[j], b.sep_ptr[j + 1]):
-            scope[count] = b.sep[x]
+        for x in range(b.sep_ptr[j] + 1, b.sep_ptr[j + 1]):
+            scope[count] = b.layout[x]
             count += 1
         return count
-    for e in range(factors.row[source, SCOPE], factors.row[source + 1, SCOPE]):
-        p = b.position[factors.var[e]]
-        if p >= 0:
-            x = count
-            while x > 0 and scope[x - 1] > p:
-                scope[x] = scope[x - 1]
-                x -= 1
-            scope[x] = p
-            count += 1
+    for x in range(b.sep_ptr[i], b.sep_ptr[i + 1]):
+        for e in range(factors.row[source, SCOPE], factors.row[source + 1, SCOPE]):
+            if b.position[factors.var[e]] == b.sep[x]:
+                scope[count] = b.sep[x]
+                count += 1
     return count
 
 
@@ -135,15 +147,14 @@ def first_positions(components, factors, position, rows, bucket):
 
 
 @kernel
-def find_separators(factors, b, ptr, rows, parent, following):
-    """Fill sep and size, and parent[i] = the bucket that reads message i, n for none.
+def find_separators(factors, b, ptr, rows, parent, following, score):
+    """Fill sep, layout and size, and parent[i] = the bucket that reads message i, n for none.
 
-    rows[ptr[i] : ptr[i + 1]] are the factors of bucket i; following int64 (2, n) is scratch. Returns the most axes of a
-    clique.
+    rows[ptr[i] : ptr[i + 1]] are the factors of bucket i; following int64 (2, n) and score float64 (n,) are scratch.
     """
     n = b.var.size
     following[:] = -1  # messages of one bucket: the last one that was sent, and the one sent before each
-    widest = 0
+    score[:] = 0
     for i in range(n):
         start = b.sep_ptr[i]
         end = start
@@ -162,8 +173,10 @@ def find_separators(factors, b, ptr, rows, parent, following):
         held = tables
         j = following[0, i]
         while j >= 0:
-            for y in range(b.sep_ptr[j] + 1, b.sep_ptr[j + 1]):
-                end = _insert(b.sep, start, end, b.sep[y])
+            for y in range(b.sep_ptr[j], b.sep_ptr[j + 1]):
+                if b.sep[y] != i:
+                    end = _insert(b.sep, start, end, b.sep[y])
+                score[b.sep[y]] += b.size[j, MESSAGE]
             held += aligned(b.size[j, MESSAGE])
             wide += b.sep_ptr[j + 1] - b.sep_ptr[j] > 1
             j = following[1, j]
@@ -175,14 +188,25 @@ def find_separators(factors, b, ptr, rows, parent, following):
             parent[i] = b.sep[start]
             following[1, i] = following[0, parent[i]]
             following[0, parent[i]] = i
-        _, row = row_of(b, i)
+        choose_rows(b, i, end, score)
+        j = following[0, i]
+        while j >= 0:
+            for y in range(b.sep_ptr[j], b.sep_ptr[j + 1]):
+                score[b.sep[y]] = -1.0
+            b.layout[b.sep_ptr[j]] = i
+            x = b.sep_ptr[j] + 1
+            for y in range(start, end):
+                if score[b.sep[y]] < 0:
+                    b.layout[x] = b.sep[y]
+                    x += 1
+            for y in range(b.sep_ptr[j], b.sep_ptr[j + 1]):
+                score[b.sep[y]] = 0.0
+            j = following[1, j]
         b.size[i, MESSAGE] = cells
-        b.size[i, ROWS] = aligned(b.states[i] * row)
+        b.size[i, ROWS] = aligned(b.states[i] * b.size[i, CELLS])
         b.size[i, TABLES] = tables
         b.size[i, ENTRIES] = held
-        b.size[i, INDICES] = wide * row
-        widest = max(widest, end - start + 1)
-    return widest
+        b.size[i, INDICES] = (wide + 1) * b.size[i, CELLS]
 
 
 @inner

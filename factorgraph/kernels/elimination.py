@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .buckets import MESSAGE, ROWS, TABLES, aligned, row_of, scope_of
+from .buckets import CELLS, MESSAGE, OUTSIDE, ROWS, aligned, scope_of
 from .configurations import entry
 from .jit import inner, kernel
 from .simd import get, lanes, vadd, vload, vmin, vsplat, vstore
@@ -36,13 +36,14 @@ WHOLE, PART, OUTER, INNER, LINE = range(5)
 #: indices starts, what it is (as in Buckets.source), and the strides of the separator's axes outside the row.
 BASE, STEP, INDEX, SOURCE, STRIDE = range(5)
 
-#: Entries of Opened.info: first axis of the row, cells of the row, rows, and ends of the kinds in form.
-AXIS, CELLS, COUNT, WHOLES, PARTS, OUTERS, INNERS, LINES = range(8)
+#: Entries of Opened.info: ends of the kinds in form (and the row of the message itself, after them), how many rows there
+#: are, whether the message's rows lie in one piece.
+WHOLES, PARTS, OUTERS, INNERS, LINES, COUNT, DIRECT = range(7)
 
 
 class Opened(NamedTuple):
-    """A bucket made ready: form int64 (tables, 4 + axes) sorted by kind; index int64, the places of a row's cells in a
-    table's own row; line float64 (states,); info int64 (8,); scope int64 (axes,), axes int64 (2, axes), kind int64
+    """A bucket made ready: form int64 (tables + 1, 4 + axes) sorted by kind; index int64, the places of a row's cells in
+    a table's own row; line float64 (states,); info int64 (7,); scope int64 (axes,), axes int64 (2, axes), kind int64
     (tables,) and labels int32 (V,) are scratch (labels of variables that are not free stay as they are)."""
 
     form: np.ndarray
@@ -56,10 +57,11 @@ class Opened(NamedTuple):
 
 
 class Own(NamedTuple):
-    """What each thread needs for itself: rows float64 (ROWS of any bucket), lanes float64 (8 · states), cost float64
-    (states,), at int64 (tables,), digit int64 (axes,)."""
+    """What each thread needs for itself: rows float64 (ROWS of any bucket), one a row of the message, lanes float64
+    (8 · states), cost float64 (states,), at int64 (tables + 1,), digit int64 (axes,)."""
 
     rows: np.ndarray
+    one: np.ndarray
     lanes: np.ndarray
     cost: np.ndarray
     at: np.ndarray
@@ -68,7 +70,7 @@ class Own(NamedTuple):
 
 @inner
 def copy_table(f, count, b, factors, allowed, about, opened, pool, to):
-    """The table of factor f over its free variables' allowed states, opened.scope ascending, the last fastest."""
+    """The table of factor f over its free variables' allowed states, opened.scope its axes, the last fastest."""
     states, offsets, energies, _ = about
     stride = np.int64(1)
     start = factors.row[f, OFFSET]
@@ -127,29 +129,30 @@ def _kind_of(i, axis, axes, b, scope, count):
 
 
 @inner
-def _place(i, axis, axes, b, opened, count, form, index):
-    """Strides of a table over opened.scope along the separator's axes, and where its row's cells are; returns the
-    table's entries from one state k to the next, and past the last of `index`."""
-    scope = opened.scope
-    stride = np.int64(1)
-    start = b.sep_ptr[i]
-    c = count - 1
+def _place(i, axis, axes, b, scope, count, form, opened, index):
+    """Strides of a table over `scope` along the separator's axes, and where its row's cells are; returns its entries
+    but for the first axis, and past the last of `index`."""
     cells = np.int64(1)
     opened.index[index] = 0
+    whole = np.int64(1)
+    for c in range(1, count):
+        whole *= b.states[scope[c]]
     for a in range(axes - 1, -1, -1):
+        position = b.sep[b.sep_ptr[i] + a]
         mine = np.int64(0)
-        if c > 0 and scope[c] == b.sep[start + a]:
-            mine = stride
+        stride = np.int64(1)
+        for c in range(count - 1, -1, -1):
+            if scope[c] == position:
+                mine = stride
             stride *= b.states[scope[c]]
-            c -= 1
         if a < axis:
             form[STRIDE + a] = mine
         else:
-            for k in range(1, b.states[b.sep[start + a]]):
+            for k in range(1, b.states[position]):
                 for x in range(cells):
                     opened.index[index + k * cells + x] = opened.index[index + x] + k * mine
-            cells *= b.states[b.sep[start + a]]
-    return stride, index + cells
+            cells *= b.states[position]
+    return whole, index + cells
 
 
 @inner
@@ -158,7 +161,8 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
     _, offsets, _, bias = about
     info = opened.info
     axes = b.sep_ptr[i + 1] - b.sep_ptr[i]
-    axis, cells = row_of(b, i)
+    axis = b.size[i, OUTSIDE]
+    cells = b.size[i, CELLS]
     states = b.states[i]
     v = b.var[i]
     for k in range(states):
@@ -166,7 +170,7 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
     info[:] = 0
     first = b.source_ptr[i]
     for x in range(first, b.source_ptr[i + 1]):
-        count = scope_of(b, factors, b.source[x], opened.scope)
+        count = scope_of(b, factors, i, b.source[x], opened.scope)
         kind = _kind_of(i, axis, axes, b, opened.scope, count)
         opened.kind[x - first] = kind
         for later in range(kind + 1, LINE + 1):
@@ -179,7 +183,7 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
     for x in range(first, b.source_ptr[i + 1]):
         source = b.source[x]
         kind = opened.kind[x - first]
-        count = scope_of(b, factors, source, opened.scope)
+        count = scope_of(b, factors, i, source, opened.scope)
         form = opened.form[info[WHOLES + kind]]
         info[WHOLES + kind] += 1
         form[SOURCE] = source
@@ -192,7 +196,7 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
         form[STEP] = 1
         after = index
         if kind != LINE:
-            form[STEP], after = _place(i, axis, axes, b, opened, count, form, index)
+            form[STEP], after = _place(i, axis, axes, b, opened.scope, count, form, opened, index)
         if source >= 0:
             to += aligned(form[STEP] * states)
         if kind == PART or kind == INNER:
@@ -204,8 +208,13 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
             for k in range(states):
                 for y in range(cells):
                     pool[top + k * cells + y] += pool[form[BASE] + k * form[STEP] + opened.index[form[INDEX] + y]]
-    info[AXIS] = axis
-    info[CELLS] = cells
+    form = opened.form[info[LINES]]
+    form[BASE] = b.message[i]
+    form[INDEX] = index
+    _place(i, axis, axes, b, b.layout[b.sep_ptr[i] : b.sep_ptr[i + 1]], axes, form, opened, index)
+    info[DIRECT] = 1
+    for y in range(cells):
+        info[DIRECT] &= opened.index[index + y] == y
     info[COUNT] = b.size[i, MESSAGE] // cells
 
 
@@ -213,38 +222,44 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
 def start_rows(i, row, b, opened, own, pool, top):
     """Point the thread's `at` to row `row` of bucket i; without PARTs its `rows` are what is INNER, for all rows."""
     info = opened.info
+    last = info[LINES]
     for t in range(info[OUTERS]):
         own.at[t] = opened.form[t, BASE]
-    for a in range(info[AXIS] - 1, -1, -1):
+    own.at[last] = opened.form[last, BASE]
+    for a in range(b.size[i, OUTSIDE] - 1, -1, -1):
         states = b.states[b.sep[b.sep_ptr[i] + a]]
         own.digit[a] = row % states
         row //= states
-        for t in range(info[OUTERS]):
-            own.at[t] += own.digit[a] * opened.form[t, STRIDE + a]
+        _step(a, own.digit[a], opened, own)
     if info[PARTS] == info[WHOLES]:
-        for x in range(b.states[i] * info[CELLS]):
+        for x in range(b.states[i] * b.size[i, CELLS]):
             own.rows[x] = pool[top + x] if info[INNERS] > info[OUTERS] else 0.0
+
+
+@inner
+def _step(a, by, opened, own):
+    """Move `at` by so many states of axis a."""
+    for t in range(opened.info[OUTERS]):
+        own.at[t] += by * opened.form[t, STRIDE + a]
+    own.at[opened.info[LINES]] += by * opened.form[opened.info[LINES], STRIDE + a]
 
 
 @inner
 def next_row(i, b, opened, own):
     """Point `at` to the next row."""
-    for a in range(opened.info[AXIS] - 1, -1, -1):
+    for a in range(b.size[i, OUTSIDE] - 1, -1, -1):
         own.digit[a] += 1
         if own.digit[a] < b.states[b.sep[b.sep_ptr[i] + a]]:
-            for t in range(opened.info[OUTERS]):
-                own.at[t] += opened.form[t, STRIDE + a]
+            _step(a, 1, opened, own)
             return
         own.digit[a] = 0
-        for t in range(opened.info[OUTERS]):
-            own.at[t] -= (b.states[b.sep[b.sep_ptr[i] + a]] - 1) * opened.form[t, STRIDE + a]
+        _step(a, 1 - b.states[b.sep[b.sep_ptr[i] + a]], opened, own)
 
 
 @inner
-def weigh_row(states, opened, own, pool, top):
+def weigh_row(states, cells, opened, own, pool, top):
     """cost[k] and rows[k, ·]: the sum of all but the WHOLE tables."""
     info = opened.info
-    cells = info[CELLS]
     for k in range(states):
         cost = opened.line[k]
         for t in range(info[PARTS], info[OUTERS]):
@@ -269,17 +284,6 @@ def weigh_row(states, opened, own, pool, top):
 
 
 @inner
-def _store(pool, to, x, count, own):
-    """Store the first `count` lanes; only those, as what follows may be another thread's."""
-    if count >= lanes(pool):
-        vstore(pool, to, x)
-    else:
-        vstore(own.lanes, 0, x)
-        for y in range(count):
-            pool[to + y] = own.lanes[y]
-
-
-@inner
 def _cell(k, j, cells, wholes, opened, own, pool):
     """ψ at state k and the cells from j of the present row, a vector."""
     x = vadd(vsplat(get(own.cost, k)), vload(own.rows, k * cells + j))
@@ -289,46 +293,68 @@ def _cell(k, j, cells, wholes, opened, own, pool):
 
 
 @inner
+def _least(states, j, cells, wholes, opened, own, pool):
+    """min_k ψ at the cells from j of the present row, a vector."""
+    least = _cell(0, j, cells, wholes, opened, own, pool)
+    if wholes != 1:
+        for k in range(1, states):
+            least = vmin(least, _cell(k, j, cells, wholes, opened, own, pool))
+        return least
+    at = own.at[0] + j  # nearly always
+    step = opened.form[0, STEP]
+    row = j
+    for k in range(1, states):
+        at += step
+        row += cells
+        x = vadd(vsplat(get(own.cost, k)), vload(own.rows, row))
+        least = vmin(least, vadd(x, vload(pool, at)))
+    return least
+
+
+@inner
 def sweep_rows(i, low, high, b, opened, own, pool, top, beta):
     """Rows low … high − 1 of the message of bucket i: minima where beta is 0, else −log Σ exp(−beta ψ) / beta."""
     width = lanes(pool)
     states = b.states[i]
-    cells = opened.info[CELLS]
-    wholes = opened.info[WHOLES]
+    cells = b.size[i, CELLS]
+    info = opened.info
+    index = opened.form[info[LINES], INDEX]
     start_rows(i, low, b, opened, own, pool, top)
-    to = b.message[i] + low * cells
     for row in range(low, high):
         if row > low:
             next_row(i, b, opened, own)
-        weigh_row(states, opened, own, pool, top)
+        weigh_row(states, cells, opened, own, pool, top)
+        to = own.at[info[LINES]]
         for j in range(0, cells, width):
-            least = _cell(0, j, cells, wholes, opened, own, pool)
             if beta == 0.0:
-                for k in range(1, states):
-                    least = vmin(least, _cell(k, j, cells, wholes, opened, own, pool))
+                x = _least(states, j, cells, info[WHOLES], opened, own, pool)
             else:
-                vstore(own.lanes, 0, least)
-                for k in range(1, states):
-                    x = _cell(k, j, cells, wholes, opened, own, pool)
-                    vstore(own.lanes, k * width, x)
-                    least = vmin(least, x)
-                least = _soft_minimum(states, least, own, beta)
-            _store(pool, to + j, least, min(cells - j, width), own)
-        to += cells
+                x = _soft_minimum(states, j, cells, info[WHOLES], opened, own, pool, beta)
+            if info[DIRECT] and j + width <= cells:
+                vstore(pool, to + j, x)
+            else:  # what follows a row may be another thread's
+                vstore(own.one, j, x)
+                for y in range(j, min(j + width, cells)):
+                    pool[to + opened.index[index + y]] = own.one[y]
 
 
 @inner
-def _soft_minimum(states, least, own, beta):
-    """least − log Σ_k exp(beta (least − lanes[k])) / beta, +inf where least is."""
-    width = lanes(own.lanes)
+def _soft_minimum(states, j, cells, wholes, opened, own, pool, beta):
+    """least − log Σ_k exp(beta (least − ψ_k)) / beta of the cells from j, +inf where the least is."""
+    width = lanes(pool)
     infinite = vsplat(np.float64(np.inf))
     zero = vsplat(np.float64(0.0))
-    shift = vless(least, infinite, least, zero)
+    least = infinite
+    for k in range(states):
+        x = _cell(k, j, cells, wholes, opened, own, pool)
+        vstore(own.lanes, k * width, x)
+        least = vmin(least, x)
+    shift = vmul(vless(least, infinite, least, zero), vsplat(np.float64(-1.0)))
     slope = vsplat(np.float64(-beta))
     total = zero
     for k in range(states):
-        x = vexp(vmul(slope, vadd(vload(own.lanes, k * width), vmul(shift, vsplat(np.float64(-1.0))))))
-        total = vadd(total, vless(vload(own.lanes, k * width), infinite, x, zero))
+        x = vload(own.lanes, k * width)
+        total = vadd(total, vless(x, infinite, vexp(vmul(slope, vadd(x, shift))), zero))
     vstore(own.lanes, 0, total)
     for y in range(width):
         x = own.lanes[y]

@@ -16,11 +16,10 @@ import math
 
 import numpy as np
 
-from .buckets import ENTRIES, MESSAGE, ROWS, TABLES, aligned, scope_of
+from .buckets import CELLS, ENTRIES, MESSAGE, ROWS, TABLES, aligned, scope_of
 from .configurations import entry
 from .elimination import (
     BASE,
-    CELLS,
     COUNT,
     INDEX,
     INNERS,
@@ -83,21 +82,23 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
     info = opened.info
     width = lanes(pool)
     states = b.states[i]
-    cells = info[CELLS]
+    cells = b.size[i, CELLS]
     count = info[LINES]
+    index = opened.form[count, INDEX]
     belief = goal[count + 2]
     minus = vsplat(np.float64(-1.0))
     slope = vsplat(np.float64(-beta))
     start_rows(i, low, b, opened, own, pool, top)
-    given = b.message[i] + low * cells
     for row in range(low, high):
         if row > low:
             next_row(i, b, opened, own)
-        weigh_row(states, opened, own, pool, top)
+        weigh_row(states, cells, opened, own, pool, top)
+        for y in range(cells):
+            own.one[y] = pool[own.at[count] + opened.index[index + y]]
         for k in range(states):
             for j in range(0, cells, width):
                 x = _cell(k, j, cells, info[WHOLES], opened, own, pool)
-                x = vadd(x, vmul(minus, vload(pool, given + j)))
+                x = vadd(x, vmul(minus, vload(own.one, j)))
                 if beta > 0.0:
                     x = vexp(vmul(slope, x))
                 vstore(pool, belief + k * cells + j, x)
@@ -124,7 +125,6 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
                 else:
                     for y in range(cells):
                         _put(pool, to + y, pool[start + y], beta)
-        given += cells
 
 
 @inner
@@ -157,7 +157,7 @@ def finish_goals(i, b, factors, allowed, about, opened, goal, pool, beta, output
     marginals, gradient, weight = outputs
     info = opened.info
     states = np.int64(b.states[i])
-    cells = info[CELLS]
+    cells = b.size[i, CELLS]
     count = info[LINES]
     for t in range(info[OUTERS], info[INNERS]):
         for k in range(states):
@@ -179,7 +179,7 @@ def finish_goals(i, b, factors, allowed, about, opened, goal, pool, beta, output
                 else:
                     pool[at + x] += math.log(value) / beta if beta > 0.0 else -value
         elif gradient.size > 0:
-            axes = scope_of(b, factors, f, opened.scope)
+            axes = scope_of(b, factors, i, f, opened.scope)
             _add_configurations(f, axes, goal[t], b, factors, allowed, about, opened, pool, weight, gradient)
 
 

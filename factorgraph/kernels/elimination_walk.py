@@ -43,9 +43,9 @@ def line_costs(i, b, factors, allowed, about, pool, labels, line):
         at = b.message[j]
         stride = np.int64(1)
         for y in range(b.sep_ptr[j + 1] - 1, b.sep_ptr[j], -1):
-            u = b.var[b.sep[y]]
+            u = b.var[b.layout[y]]
             at += stride * allowed.slot[offsets[u] + labels[u]]
-            stride *= b.states[b.sep[y]]
+            stride *= b.states[b.layout[y]]
         for k in range(count):
             line[k] += pool[at + k * stride]
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from .buckets import CELLS, MESSAGE, OUTSIDE, ROWS, aligned, scope_of
 from .configurations import entry
-from .jit import inner, kernel
+from .jit import inlined, inner, kernel
 from .simd import get, lanes, vadd, vload, vmin, vsplat, vstore
 from .simd_sum import vexp, vless, vmul
 from .structure import KIND, OFFSET, SCOPE
@@ -218,7 +218,7 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
     info[COUNT] = b.size[i, MESSAGE] // cells
 
 
-@inner
+@inlined
 def start_rows(i, row, b, opened, own, pool, top):
     """Point the thread's `at` to row `row` of bucket i; without PARTs its `rows` are what is INNER, for all rows."""
     info = opened.info
@@ -236,7 +236,7 @@ def start_rows(i, row, b, opened, own, pool, top):
             own.rows[x] = pool[top + x] if info[INNERS] > info[OUTERS] else 0.0
 
 
-@inner
+@inlined
 def _step(a, by, opened, own):
     """Move `at` by so many states of axis a."""
     for t in range(opened.info[OUTERS]):
@@ -244,7 +244,7 @@ def _step(a, by, opened, own):
     own.at[opened.info[LINES]] += by * opened.form[opened.info[LINES], STRIDE + a]
 
 
-@inner
+@inlined
 def next_row(i, b, opened, own):
     """Point `at` to the next row."""
     for a in range(b.size[i, OUTSIDE] - 1, -1, -1):
@@ -256,7 +256,7 @@ def next_row(i, b, opened, own):
         _step(a, 1 - b.states[b.sep[b.sep_ptr[i] + a]], opened, own)
 
 
-@inner
+@inlined
 def weigh_row(states, cells, opened, own, pool, top):
     """cost[k] and rows[k, ·]: the sum of all but the WHOLE tables."""
     info = opened.info
@@ -283,7 +283,7 @@ def weigh_row(states, cells, opened, own, pool, top):
                     own.rows[start + x] = get(pool, at + get(opened.index, index + x))
 
 
-@inner
+@inlined
 def _cell(k, j, cells, wholes, opened, own, pool):
     """ψ at state k and the cells from j of the present row, a vector."""
     x = vadd(vsplat(get(own.cost, k)), vload(own.rows, k * cells + j))
@@ -292,7 +292,7 @@ def _cell(k, j, cells, wholes, opened, own, pool):
     return x
 
 
-@inner
+@inlined
 def _least(states, j, cells, wholes, opened, own, pool):
     """min_k ψ at the cells from j of the present row, a vector."""
     least = _cell(0, j, cells, wholes, opened, own, pool)
@@ -338,7 +338,7 @@ def sweep_rows(i, low, high, b, opened, own, pool, top, beta):
                     pool[to + opened.index[index + y]] = own.one[y]
 
 
-@inner
+@inlined
 def _soft_minimum(states, j, cells, wholes, opened, own, pool, beta):
     """least − log Σ_k exp(beta (least − ψ_k)) / beta of the cells from j, +inf where the least is."""
     width = lanes(pool)

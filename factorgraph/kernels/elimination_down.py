@@ -35,7 +35,7 @@ from .elimination import (
     start_rows,
     weigh_row,
 )
-from .jit import inner, kernel
+from .jit import inlined, inner, kernel
 from .simd import lanes, vadd, vload, vsplat, vstore
 from .simd_sum import vexp, vmul
 from .structure import OFFSET
@@ -67,7 +67,7 @@ def start_goals(i, b, factors, allowed, about, opened, goal, pool, scale):
         goal[t] = goal[count + 1]
 
 
-@inner
+@inlined
 def _put(pool, to, value, beta):
     if beta > 0.0:
         pool[to] += value

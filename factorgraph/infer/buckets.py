@@ -22,12 +22,13 @@ from ..kernels.buckets import (
     find_separators,
     first_positions,
 )
-from ..kernels.elimination import COUNT, STRIDE, Opened, Own, eliminate, open_one, sweep_some
+from ..kernels.elimination import Own, eliminate, open_one, sweep_some
 from ..kernels.elimination_down import descend, descend_close, descend_open, descend_some, room_below
 from ..kernels.elimination_walk import fixed_configurations, fixed_energies, trace_back
+from ..kernels.opened import COUNT, STRIDE, Opened
 from ..kernels.simd import buffer
 from ..plan import Asked, Plan
-from ..plan.memory import bytes_of, readable
+from ..plan.memory import readable
 from .order import Known, variables_of
 from .spread import thread_count
 
@@ -50,11 +51,13 @@ def allowed_states(asked: Asked) -> Allowed:
     return allowed
 
 
-def arrange(plan: Plan, components: np.ndarray, allowed: Allowed, known: Known) -> tuple[Buckets, np.ndarray, np.ndarray]:
+def arrange(
+    plan: Plan, components: np.ndarray, allowed: Allowed, known: Known
+) -> tuple[Buckets, np.ndarray, np.ndarray]:
     """Buckets of the listed components (messages not placed), which entry of the list each belongs to, and the factors
     of which nothing is free."""
     variables, owner = variables_of(plan, components)
-    inside = np.flatnonzero(allowed.count[variables] > 1)
+    inside = np.flatnonzero(allowed.left[variables] > 1)
     inside = inside[np.lexsort((known.when[variables[inside]], owner[inside]))]
     var, owner = variables[inside].astype(np.int32), owner[inside]
     n = var.size
@@ -71,7 +74,7 @@ def arrange(plan: Plan, components: np.ndarray, allowed: Allowed, known: Known) 
     ptr = np.searchsorted(bucket, np.arange(n + 1))
     none = np.zeros(0, np.int64)
     sep, layout = np.empty((2, int(sep_ptr[-1])), np.int32)
-    b = Buckets(var, allowed.count[var], position, sep_ptr, sep, layout, none, none, none, np.empty((n, 7), np.int64))
+    b = Buckets(var, allowed.left[var], position, sep_ptr, sep, layout, none, none, none, np.empty((n, 7), np.int64))
     find_separators(factors, b, ptr, rows, parent, np.empty((2, n), np.int64), np.empty(n))
     where = np.concatenate([bucket, parent])
     source = np.concatenate([rows, -1 - np.arange(n)])[np.argsort(where, kind="stable")]
@@ -103,7 +106,7 @@ class Tables:
         known_factors = place[plan.component[plan.factors.var[plan.factors.row[self.fixed, 2]]]]
         fixed_energies(self.fixed, known_factors, plan.factors, plan.states, energies, self.labels, self.constant)
         if bias.size:
-            at = np.flatnonzero(allowed.count[variables] == 1)
+            at = np.flatnonzero(allowed.left[variables] == 1)
             costs = bias[plan.offsets[variables[at]] + self.labels[variables[at]]].astype(np.float64)
             self.constant += np.bincount(owner[at], costs, components.size)
         self.room = (b.message.size + 15) // 8 * 8
@@ -165,7 +168,8 @@ class Tables:
         axes, wide, states = self.shapes
         rows = buffer(int(self.buckets.size[:, ROWS].max(initial=0)), np.float64)
         one = buffer(int(self.buckets.size[:, CELLS].max(initial=0)), np.float64)
-        return Own(rows, one, buffer(8 * states, np.float64), np.zeros(states), *np.zeros((2, max(axes, wide)), np.int64))
+        at, digit = np.zeros((2, max(axes, wide)), np.int64)
+        return Own(rows, one, buffer(8 * states, np.float64), np.zeros(states), at, digit)
 
     @property
     def fixed_arguments(self) -> tuple[Any, ...]:
@@ -271,8 +275,3 @@ class Tables:
                 stop = True
         for future in futures:
             future.result()
-
-
-def limit_of(memory_limit: str | int) -> int:
-    """Bytes of a memory limit."""
-    return bytes_of(memory_limit)

@@ -60,7 +60,7 @@ class Elimination(Solver):
         out = plan.kinds[components] != LATTICE
         if out.any():
             part = asked.part(out)
-            count = allowed_states(part).count
+            count = allowed_states(part).left
             known = find_orders(plan, part.components, count, self.cells, self.tries, self._deadline())
             cells = known.cells[part.components]
             out[out] = (cells <= self.cells) & (8 * cells <= bytes_of(self.memory_limit))
@@ -186,10 +186,10 @@ class Elimination(Solver):
                 "Use method='auto' or infer.DynamicProgramming()"
             )
         allowed = allowed_states(asked)
-        empty = np.bincount(plan.component[allowed.count == 0], minlength=plan.n_components) > 0
+        empty = np.bincount(plan.component[allowed.left == 0], minlength=plan.n_components) > 0
         live = np.flatnonzero(~empty[components])
         part = asked.part(live)
-        known = find_orders(plan, part.components, allowed.count, self.cells, self.tries, deadline)
+        known = find_orders(plan, part.components, allowed.left, self.cells, self.tries, deadline)
         cells = known.cells[part.components]
         if deadline is not None and perf_counter() > deadline:
             raise Late
@@ -213,7 +213,7 @@ def _label_first(asked: Asked, labels: np.ndarray) -> None:
     allowed = allowed_states(asked)
     variables, _ = variables_of(asked.plan, asked.components)
     labels[variables] = -1
-    variables = variables[allowed.count[variables] > 0]
+    variables = variables[allowed.left[variables] > 0]
     labels[variables] = allowed.label[asked.plan.offsets[variables]]
 
 
@@ -228,5 +228,5 @@ def _write_fixed(tables: Tables, value: np.ndarray, out: np.ndarray) -> None:
     """Write the value of each component to the only labels of variables that are not free."""
     plan = tables.asked.plan
     variables, owner = variables_of(plan, tables.asked.components)
-    only = tables.allowed.count[variables] == 1
+    only = tables.allowed.left[variables] == 1
     out[plan.offsets[variables[only]] + tables.labels[variables[only]]] = value[owner[only]]

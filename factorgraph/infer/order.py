@@ -7,25 +7,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..kernels.order import (
-    ALIVE,
-    BY_FILL,
-    BY_WEIGHT,
-    END,
-    FINISHED,
-    FULL,
-    MOST,
-    WORK,
-    Greedy,
-    count_pairs,
-    grow_order,
-    list_neighbours,
-    start_order,
-)
+from ..kernels.order import BY_FILL, BY_WEIGHT, FINISHED, FULL, grow_order, start_order
+from ..kernels.order_heap import ALIVE, END, MOST, WORK, Greedy, count_pairs, list_neighbours
 from ..plan import Plan
 
 #: Steps of work (some nanoseconds each) of one kernel call, and of all tries: at least, and for each entry of a list.
 SLICE, LEAST_WORK, WORK_PER_ENTRY = 1 << 22, 1 << 27, 64
+#: A try that was given up before this share of so many variables was ordered is the last one.
+LARGE, NEARLY = 10_000, 0.7
 #: Cells that cost no more than a step of looking for a better order.
 CELLS_PER_STEP = 4
 
@@ -91,27 +80,21 @@ def _search(
     deadline: float | None,
 ) -> None:
     free = variables[count[variables] > 1]
-    n = free.size
-    number = np.full(plan.states.size, -1, np.int32)
-    number[free] = np.arange(n)
     place = np.empty(plan.n_components, np.int32)
     place[components] = np.arange(components.size)
     component = place[plan.component[free]]
-    room, size, stamp = np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, -1, np.int64)
-    count_pairs(components, plan.factors, number, room)
-    start = np.cumsum(room) - room
-    lists = np.empty(int(room.sum()), np.int32)
-    list_neighbours(components, plan.factors, number, start, lists, size, stamp)
-    log2 = np.log2(count[free].astype(np.float64))
+    blank = _start(plan, components, free, count, component)
+    n, log2 = free.size, blank.log2
     best = np.full(components.size, np.inf)
-    left = max(LEAST_WORK, WORK_PER_ENTRY * (lists.size + n))
-    for number_of_try in range(tries):
-        rng = np.random.default_rng(number_of_try)
-        rule = BY_WEIGHT if number_of_try == 0 else BY_FILL
-        scale = np.ones(n) if number_of_try % 2 else log2.copy()
-        noise = rng.random(n) * (0 if number_of_try == 0 else 0.5 if number_of_try < 3 else 0.9 * scale.min(initial=1))
-        most = np.minimum(limit, best)
-        found, g = _try(rule, start, size, room, lists, log2, scale, noise, component, most, left, deadline)
+    size_of = np.bincount(component, minlength=components.size)
+    hopeless = np.zeros(components.size, bool)
+    left = max(LEAST_WORK, WORK_PER_ENTRY * (blank.lists.size + n))
+    for number in range(tries):
+        noise = np.random.default_rng(number).random(n)
+        noise *= (0.0, 0.5, 0.5)[number] if number < 3 else 0.9 * log2.min(initial=1)
+        most = np.where(hopeless, -1.0, np.minimum(limit, best))
+        blank = blank._replace(scale=np.ones(n) if number % 2 else log2, noise=noise, limit=most)
+        found, g = _try(blank, BY_WEIGHT if number == 0 else BY_FILL, left, deadline)
         better = found < best
         best[better] = found[better]
         chosen = better[component]
@@ -119,62 +102,56 @@ def _search(
         known.degree[free[chosen]] = g.degree[chosen]
         steps = int(g.state[WORK])
         left -= steps
+        ordered = np.bincount(component[g.when >= 0], minlength=components.size)
+        hopeless |= (best == np.inf) & (size_of > LARGE) & (ordered < NEARLY * size_of)
         late = deadline is not None and perf_counter() > deadline
-        if late or left < steps or best.sum() < CELLS_PER_STEP * steps:
+        if late or left < steps or best[~hopeless].sum() < CELLS_PER_STEP * steps:
             break
     known.cells[components] = best
 
 
-def _try(
-    rule: int,
-    start: np.ndarray,
-    size: np.ndarray,
-    room: np.ndarray,
-    lists: np.ndarray,
-    log2: np.ndarray,
-    scale: np.ndarray,
-    noise: np.ndarray,
-    component: np.ndarray,
-    limit: np.ndarray,
-    work: int,
-    deadline: float | None,
-) -> tuple[np.ndarray, Greedy]:
+def _start(plan: Plan, components: np.ndarray, free: np.ndarray, count: np.ndarray, component: np.ndarray) -> Greedy:
+    """The graph of the free variables; scale, noise and limit are up to each try."""
+    n = free.size
+    number = np.full(plan.states.size, -1, np.int32)
+    number[free] = np.arange(n)
+    room, size, stamp = np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, -1, np.int64)
+    count_pairs(components, plan.factors, number, room)
+    start = np.cumsum(room) - room
+    lists = np.empty(int(room.sum()), np.int32)
+    list_neighbours(components, plan.factors, number, start, lists, size, stamp)
+    log2 = np.log2(count[free].astype(np.float64))
+    live, heap, at, degree, local = (np.zeros(n, np.int32) for _ in range(5))
+    weight, key = np.zeros(n), np.zeros(n)
+    spent = np.zeros(components.size)
+    when = np.full(n, -1, np.int64)
+    return Greedy(
+        start, size, room, lists, live, weight, log2, log2, log2, key, heap, at, component, spent, spent, when, degree,
+        stamp, local, np.zeros(7, np.int64)
+    )  # fmt: skip
+
+
+def _try(blank: Greedy, rule: int, work: int, deadline: float | None) -> tuple[np.ndarray, Greedy]:
     """One greedy order: cells float64 of every component, +inf where it was given up."""
-    n = log2.size
-    grown = np.empty(2 * lists.size + 16 * n + 64, np.int32)
-    grown[: lists.size] = lists
-    state = np.zeros(7, np.int64)
-    state[END], state[MOST], state[ALIVE] = lists.size, work, limit.size
-    g = Greedy(
-        *(array.copy() for array in (start, size, room)),
-        grown,
-        np.empty(n, np.int32),
-        np.empty(n),
-        log2,
-        scale,
-        noise,
-        np.empty(n),
-        np.empty(n, np.int32),
-        np.empty(n, np.int32),
-        component,
-        np.zeros(limit.size),
-        limit,
-        np.full(n, -1, np.int64),
-        np.zeros(n, np.int32),
-        np.zeros(n, np.int64),
-        np.empty(n, np.int32),
-        state,
-    )
+    g = Greedy(*(array.copy() for array in blank))
+    used = g.lists.size
+    g.state[END], g.state[MOST], g.state[ALIVE] = used, work, g.limit.size
+    g.stamp[:] = 0
+    g = _with_room(g, 2 * used + 16 * g.start.size + 64)
     start_order(g, rule)
     while (code := grow_order(g, rule, SLICE)) != FINISHED:
         if code == FULL:
-            more = np.empty(2 * g.lists.size, np.int32)
-            more[: g.lists.size] = g.lists
-            g = g._replace(lists=more)
-        elif state[WORK] >= work or (deadline is not None and perf_counter() > deadline):
+            g = _with_room(g, 2 * g.lists.size)
+        elif g.state[WORK] >= work or (deadline is not None and perf_counter() > deadline):
             break
-    unfinished = np.bincount(component[g.when < 0], minlength=limit.size) > 0
+    unfinished = np.bincount(g.component[g.when < 0], minlength=g.limit.size) > 0
     return np.where(unfinished, np.inf, g.spent), g
+
+
+def _with_room(g: Greedy, size: int) -> Greedy:
+    lists = np.empty(size, np.int32)
+    lists[: g.lists.size] = g.lists
+    return g._replace(lists=lists)
 
 
 def width_of(plan: Plan, tries: int = 4) -> tuple[int, float]:

@@ -158,7 +158,9 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return BruteForce(threads)
         case "elimination":
             return Elimination(threads, time_limit=limit)
-    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'elimination' or a solver object; got {method!r}")
+    raise FactorGraphError(
+        f"method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'elimination' or a solver object; got {method!r}"
+    )
 
 
 def solve(

@@ -30,11 +30,11 @@ MESSAGE, OUTSIDE, CELLS, ROWS, TABLES, ENTRIES, INDICES = range(7)
 class Allowed(NamedTuple):
     """States that a question leaves to variables.
 
-    count int32 (V,): how many; label int32 (variable states): the allowed ones of v, ascending, are
-    label[offsets[v] : offsets[v] + count[v]]; slot int32 (variable states): where a state is in that list, or −1.
+    left int32 (V,): how many; label int32 (variable states): the allowed ones of v, ascending, are
+    label[offsets[v] : offsets[v] + left[v]]; slot int32 (variable states): where a state is in that list, or −1.
     """
 
-    count: np.ndarray
+    left: np.ndarray
     label: np.ndarray
     slot: np.ndarray
 
@@ -46,8 +46,9 @@ class Buckets(NamedTuple):
     sep_ptr int64 (n + 1,) into sep int32: positions of the separators, axes of rows last, and into layout int32: the
     same as axes of the message, the last fastest. source_ptr int64 (n + 1,) into source int64: what a bucket holds,
     f ≥ 0 for the factor in row f, −1 − j for the message of bucket j. message int64 (n,): where each message starts.
-    size int64 (n, 7): entries of the MESSAGE, axes OUTSIDE of rows, CELLS of a row, entries of a table over the variable
-    and a row (ROWS), of copies of its factors' TABLES, of all it holds (ENTRIES), and of lists of a row's INDICES.
+    size int64 (n, 7): entries of the MESSAGE, axes OUTSIDE of rows, CELLS of a row, entries of a table over the
+    variable and a row (ROWS), of copies of its factors' TABLES, of all it holds (ENTRIES), and of lists of a row's
+    cells (INDICES).
     """
 
     var: np.ndarray
@@ -84,7 +85,7 @@ def allow(components, first, variables, factors, offsets, energies, bias, allowe
                     allowed.slot[k] = count
                     allowed.label[offsets[v] + count] = k - offsets[v]
                     count += 1
-            allowed.count[v] = count
+            allowed.left[v] = count
 
 
 @inner

@@ -18,24 +18,9 @@ import numpy as np
 
 from .buckets import CELLS, ENTRIES, MESSAGE, ROWS, TABLES, aligned, scope_of
 from .configurations import entry
-from .elimination import (
-    BASE,
-    COUNT,
-    INDEX,
-    INNERS,
-    LINES,
-    OUTERS,
-    PARTS,
-    SOURCE,
-    STEP,
-    WHOLES,
-    _cell,
-    next_row,
-    open_bucket,
-    start_rows,
-    weigh_row,
-)
+from .elimination import cell_of, next_row, start_rows, weigh_row
 from .jit import inlined, inner, kernel
+from .opened import BASE, COUNT, INDEX, INNERS, LINES, OUTERS, PARTS, SOURCE, STEP, WHOLES, open_bucket
 from .simd import lanes, vadd, vload, vsplat, vstore
 from .simd_sum import vexp, vmul
 from .structure import OFFSET
@@ -94,10 +79,10 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
             next_row(i, b, opened, own)
         weigh_row(states, cells, opened, own, pool, top)
         for y in range(cells):
-            own.one[y] = pool[own.at[count] + opened.index[index + y]]
+            own.one[y] = pool[own.at[count] + opened.spots[index + y]]
         for k in range(states):
             for j in range(0, cells, width):
-                x = _cell(k, j, cells, info[WHOLES], opened, own, pool)
+                x = cell_of(k, j, cells, info[WHOLES], opened, own, pool)
                 x = vadd(x, vmul(minus, vload(own.one, j)))
                 if beta > 0.0:
                     x = vexp(vmul(slope, x))
@@ -121,7 +106,7 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
                     _put(pool, to, whole, beta)
                 elif t >= info[WHOLES]:
                     for y in range(cells):
-                        _put(pool, to + opened.index[opened.form[t, INDEX] + y], pool[start + y], beta)
+                        _put(pool, to + opened.spots[opened.form[t, INDEX] + y], pool[start + y], beta)
                 else:
                     for y in range(cells):
                         _put(pool, to + y, pool[start + y], beta)
@@ -162,7 +147,7 @@ def finish_goals(i, b, factors, allowed, about, opened, goal, pool, beta, output
     for t in range(info[OUTERS], info[INNERS]):
         for k in range(states):
             for y in range(cells):
-                to = goal[t] + k * opened.form[t, STEP] + opened.index[opened.form[t, INDEX] + y]
+                to = goal[t] + k * opened.form[t, STEP] + opened.spots[opened.form[t, INDEX] + y]
                 _put(pool, to, pool[goal[count] + k * cells + y], beta)
     if marginals.size > 0:
         first = about[1][b.var[i]]

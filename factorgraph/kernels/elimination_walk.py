@@ -78,9 +78,10 @@ def draw_back(span, b, factors, allowed, about, pool, beta, uniforms, labels, li
 
 @inner
 def _complete(r, n, at, s, span, b, factors, allowed, about, pool, work, labels):
-    """Decisions n, n + 1, … of labelling r: at n the choice after `at` (−1: the best), then the best ones; fills gain[r].
+    """Decisions n, n + 1, … of labelling r: at n the choice after `at` (−1: the best), then the best ones.
 
-    Decision m is bucket span[1] − 1 − m. Where r agrees with labelling s on the separator, s has the best choice.
+    Fills gain[r]. Decision m is bucket span[1] − 1 − m. Where r agrees with labelling s on the separator, s has the
+    best choice.
     """
     gain, _, line = work
     offsets = about[1]

@@ -2,6 +2,7 @@
 
 from .brute import BruteForce
 from .dynamic import DynamicProgramming
+from .elimination import Elimination
 from .energy import energy
 from .kbest import k_best
 from .marginals import Marginals, entropy, marginals
@@ -24,6 +25,7 @@ __all__ = [
     "Components",
     "DynamicProgramming",
     "ExactSearch",
+    "Elimination",
     "Marginals",
     "MinMarginals",
     "MinSum",

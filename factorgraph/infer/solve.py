@@ -13,6 +13,7 @@ from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan, read_answers, read_evidence
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
+from .elimination import Elimination
 from .latent import check_latent, hidden, marginalise
 from .minsum import MinSum
 from .ranking import Ranking
@@ -26,7 +27,7 @@ from .trws import TRWS
 FEW = 1 << 14
 
 #: What `choose` knows by name.
-METHODS = ("auto", "brute", "dynamic", "exact", "min-sum", "toulbar2", "trw-s")
+METHODS = ("auto", "brute", "dynamic", "elimination", "exact", "min-sum", "toulbar2", "trw-s")
 
 
 class Declared(Protocol):
@@ -167,6 +168,8 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return ExactSearch(threads, **given)
         case "toulbar2":
             return Toulbar2(threads, **given)
+        case "elimination":
+            return Elimination(threads, time_limit=limit)
     raise FactorGraphError(f"method: expected one of {METHODS} or a solver object; got {method!r}")
 
 

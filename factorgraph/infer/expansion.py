@@ -6,8 +6,9 @@ Boykov, Veksler, Zabih, "Fast approximate energy minimization via graph cuts" (2
     swap of α and β     every variable labelled α or β takes one of the two
 
 A move is exact where the choice is submodular: expansions where E(i, j) + E(α, α) ≤ E(i, α) + E(α, j) (metrics), swaps
-where E(α, α) + E(β, β) ≤ E(α, β) + E(β, α). Other pairs are truncated (kernels/cuts.py), and a move is taken only where it
-lowers the energy: so energies never rise. Expansions of Potts factors with energies ≥ 0 end within twice the optimum.
+where E(α, α) + E(β, β) ≤ E(α, β) + E(β, α). Other pairs are truncated (kernels/cuts.py), and a move is taken only
+where it lowers the energy: energies never rise. Expansions of Potts factors with energies ≥ 0 end within twice the
+optimum.
 """
 
 from __future__ import annotations

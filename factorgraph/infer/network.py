@@ -179,7 +179,7 @@ class Network:
         if self.triples.size:
             extra = self._reduce(asked, choice)
         count = self.pairs.u.size
-        self.split = Split(*np.empty((2, count)), np.empty(count, np.uint8))
+        self.split = Split(np.empty(count), np.empty(count), np.empty(count, np.uint8))
         odd = 0
         for low in range(0, count, PAIRS):
             span = (low, min(low + PAIRS, count))
@@ -251,9 +251,11 @@ class Network:
 
 def new_flow(vertices: int, arcs: int) -> Flow:
     """Memory for a flow."""
-    integers = [np.zeros(vertices, np.int32) for _ in range(2)]
-    rest = (np.zeros(vertices, np.uint8), np.zeros((3, vertices), np.int32), np.zeros(STATE, np.int64))
-    return Flow(np.zeros(arcs), np.zeros(vertices), np.zeros(1), *integers, *rest)
+    dist, parent = np.zeros(vertices, np.int32), np.zeros(vertices, np.int32)
+    marked, queue = np.zeros(vertices, np.uint8), np.zeros((3, vertices), np.int32)
+    return Flow(
+        np.zeros(arcs), np.zeros(vertices), np.zeros(1), dist, parent, marked, queue, np.zeros(STATE, np.int64)
+    )
 
 
 def sparse(pairs: Pairs, node: np.ndarray, vertices: int) -> Sparse:

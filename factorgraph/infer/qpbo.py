@@ -58,8 +58,8 @@ def fuse(asked: Asked, first: np.ndarray, second: np.ndarray, threads: int | Non
     """A labelling int32 (V,) that takes every label from `first` or `second`, and costs at most what either does.
 
     It is the best of all such where pairs are submodular in that choice; else variables that roof duality leaves open
-    keep the label of the better of the two (Lempitsky, Rother, Roth, Blake, "Fusion moves", 2010). Components must be of
-    factors of arity at most 2; variables without a label in one of the two (−1) keep that of the other.
+    keep the label of the better of the two (Lempitsky, Rother, Roth, Blake, "Fusion moves", 2010). Variables without a
+    label in one of the two (−1) keep that of the other.
 
     Errors: FactorGraphError for factors of larger arity and lattices.
     """
@@ -162,6 +162,6 @@ class Roof:
         np.add.at(total, of_variable, unary / 2)
         np.add.at(scale, of_pair, abs(joint))
         np.add.at(scale, of_variable, abs(unary))
-        total -= 16 * np.finfo(np.float64).eps * scale
+        total = np.where(scale < np.inf, total - 16 * np.finfo(np.float64).eps * np.minimum(scale, 1e300), np.inf)
         total[of_variable[self.marked]] = np.inf
         return total[network.components]

@@ -13,7 +13,9 @@ from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan, read_answers, read_evidence
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
+from .expansion import Expansion
 from .latent import check_latent, hidden, marginalise
+from .mincut import MinCut
 from .minsum import MinSum
 from .ranking import Ranking
 from .solution import Solution
@@ -155,7 +157,14 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
-    raise FactorGraphError(f"method: expected 'auto', 'min-sum', 'dynamic', 'brute' or a solver object; got {method!r}")
+        case "cut":
+            return MinCut(threads, limit)
+        case "expansion":
+            return Expansion(threads, **given)
+    raise FactorGraphError(
+        "method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'cut', 'expansion' or a solver object; "
+        f"got {method!r}"
+    )
 
 
 def solve(

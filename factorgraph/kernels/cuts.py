@@ -157,7 +157,7 @@ def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split, mode
             continue
         slack = b + c - a - d
         if slack < 0:
-            if slack >= -rounding * max(max(abs(a), abs(b)), max(abs(c), abs(d))):
+            if slack > -rounding * max(max(abs(a), abs(b)), max(abs(c), abs(d))):
                 a = b + c - d
                 slack = 0.0
             else:

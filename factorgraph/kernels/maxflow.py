@@ -3,7 +3,7 @@
 Goldberg, Hed, Kaplan, Tarjan, Werneck, "Maximum flows by incremental breadth-first search" (2011). Two trees of
 shortest paths grow level by level, S out of the source and T towards the sink:
 
-    grow      scan the deepest level of one tree: free vertices join it, an arc into the other tree is an augmenting path
+    grow      scan the deepest level of one tree: free vertices join it, an arc into the other tree ends a path
     augment   push the bottleneck along it; what hangs below a saturated arc is an orphan
     adopt     an orphan looks for a parent one level up; if there is none it moves down as little as possible (its
               children are orphans then), or leaves the tree
@@ -62,8 +62,8 @@ class Flow(NamedTuple):
 
     residual (A,), excess (n,) and total (1,) (the flow so far) are float64 or int64. dist int32 (n,): level in S, minus
     the level in T, 0 free. parent int32 (n,): the arc to the parent, or TERMINAL, ORPHAN, NONE. marked uint8 (n,): bits
-    1 and 2, the queues of S and T hold v; UNBOUNDED. queue int32 (3, n): rings of the vertices to scan of S, of T, and of orphans.
-    state int64 (STATE,).
+    1 and 2, the queues of S and T hold v; UNBOUNDED. queue int32 (3, n): rings of the vertices to scan of S, of T, and
+    of orphans. state int64 (STATE,).
     """
 
     residual: np.ndarray
@@ -315,7 +315,7 @@ def run(network, flow, budget):
             state[DEPTH + k] += 1
             if state[COUNT] == 0:
                 return DONE
-            k = 1 - k if state[COUNT + 1] > 0 else 0
+            k = 1 if 0 < state[COUNT + 1] < state[COUNT] else 0  # the tree that is cheaper to grow
             state[SIDE] = k
             state[LEFT] = state[COUNT + k]
         if state[WORK] > budget:

@@ -13,8 +13,8 @@ from oracle import INF, Spec
 import factorgraph as fg
 from factorgraph.infer import fuse, persistent
 from factorgraph.infer.network import Clock, Network, new_flow, push
-from factorgraph.kernels.cuts import Pairs, count_arcs, place_arcs
-from factorgraph.kernels.maxflow import PAUSED, UNBOUNDED, Flow, Grid, Sparse, prepare, run
+from factorgraph.kernels.arcs import Grid, Pairs, Sparse, count_arcs, place_arcs
+from factorgraph.kernels.maxflow import PAUSED, UNBOUNDED, Flow, prepare, run
 from factorgraph.plan import Asked
 
 FEW = range(5)  # × CHUNK graphs in `make test`
@@ -306,8 +306,8 @@ def grid_flow(height: int, width: int, dtype: type = np.float64) -> tuple[Grid, 
 def random_grid(rng: np.random.Generator, kind: str, height: int, width: int, dtype: type = np.float64):
     """A grid flow, and the same as a sparse network with (u, v, capacity forth, back) and excess."""
     grid, flow, vertices = grid_flow(height, width, dtype)
-    excess = capacities(rng, kind, vertices.shape) * rng.choice([-1, 0, 1], vertices.shape, p=[0.4, 0.2, 0.4])
-    flow.excess[vertices] = np.nan_to_num(excess, nan=0.0, posinf=INF, neginf=-INF)
+    excess, sign = capacities(rng, kind, vertices.shape), rng.choice([-1, 0, 1], vertices.shape, p=[0.4, 0.2, 0.4])
+    flow.excess[vertices] = np.where(sign == 0, 0, np.copysign(excess, sign))
     edges = []
     for direction, (here, there) in ((0, (vertices[:, :-1], vertices[:, 1:])), (2, (vertices[:-1], vertices[1:]))):
         forth, back = (capacities(rng, kind, here.shape) for _ in range(2))

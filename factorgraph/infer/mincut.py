@@ -122,7 +122,8 @@ class MinCut(Solver):
         if odd.any():
             raise FactorGraphError(
                 f"MinCut: component {int(np.argmax(odd))} has factors that are not submodular; expected "
-                "E(0,0) + E(1,1) ≤ E(0,1) + E(1,0) for every pair, and no forbidden entries in factors of arity 3. Use method='auto'"
+                "E(0,0) + E(1,1) ≤ E(0,1) + E(1,0) for every pair, and no forbidden entries in factors of arity 3. "
+                "Use method='auto'"
             )
         network.fill()
         return push(network.network, network.flow, clock)

@@ -17,23 +17,19 @@ from typing import Any
 
 import numpy as np
 
+from ..kernels.arcs import Grid, Pairs, Sparse, count_arcs, grid_width, place_arcs, set_grid_arcs
 from ..kernels.cuts import (
     TRUNCATE,
-    Pairs,
     Split,
     add_bias,
     add_unaries,
     collect,
-    count_arcs,
-    grid_width,
-    place_arcs,
     set_capacities,
     set_excess,
-    set_grid_arcs,
     split_pairs,
     unpack_pairs,
 )
-from ..kernels.maxflow import PAUSED, STATE, UNBOUNDED, Flow, Grid, Sparse, prepare, run
+from ..kernels.maxflow import PAUSED, STATE, UNBOUNDED, Flow, prepare, run
 from ..kernels.structure import OFFSET, SCOPE
 from ..plan import Asked, Plan
 from .spread import spread

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.cuts import FLIP, Pairs, add_bias, add_unaries, roof_pairs, set_capacities, set_excess
+from ..kernels.arcs import Pairs
+from ..kernels.cuts import FLIP, add_bias, add_unaries, roof_pairs, set_capacities, set_excess
 from ..kernels.maxflow import UNBOUNDED
 from ..kernels.structure import LATTICE
 from ..plan import Asked

@@ -20,27 +20,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arcs import Pairs, sister
 from .jit import inlined, kernel
-from .maxflow import UNBOUNDED, sister
+from .maxflow import UNBOUNDED
 from .structure import KIND, OFFSET, SCOPE
 from .tables import POTTS
 
 #: What happens to pairs whose slack is negative.
 TRUNCATE, FLIP = range(2)
-
-
-class Pairs(NamedTuple):
-    """Pairs of variables that some factor joins.
-
-    u, v int32 (P,) variables. Pair p sums the factors factor[first[p] : first[p + 1]] (int64), maybe none; where
-    `first` is empty, it is factor[p] alone. arc int32 (P,): the arc from u's vertex to v's.
-    """
-
-    u: np.ndarray
-    v: np.ndarray
-    first: np.ndarray
-    factor: np.ndarray
-    arc: np.ndarray
 
 
 class Split(NamedTuple):
@@ -222,65 +209,6 @@ def set_excess(cost, excess, marked):
             excess[v] = 0
         else:
             excess[v] = cost[v, 0] - cost[v, 1]
-
-
-@kernel
-def count_arcs(pairs, node, first):
-    """first[i + 1] = arcs of all vertices up to i."""
-    first[:] = 0
-    for p in range(pairs.u.size):
-        first[node[pairs.u[p]] + 1] += 1
-        first[node[pairs.v[p]] + 1] += 1
-    for i in range(first.size - 1):
-        first[i + 1] += first[i]
-
-
-@kernel
-def place_arcs(pairs, node, cursor, head, back):
-    """Write the arcs of a sparse network behind their vertices' cursors (a copy of its `first`)."""
-    for p in range(pairs.u.size):
-        i = node[pairs.u[p]]
-        j = node[pairs.v[p]]
-        there = cursor[i]
-        here = cursor[j]
-        cursor[i] = there + 1
-        cursor[j] = here + 1
-        head[there] = j
-        head[here] = i
-        back[there] = here
-        back[here] = there
-        pairs.arc[p] = there
-
-
-@kernel
-def grid_width(pairs, origin, count):
-    """Width of the grid that `count` variables from `origin` on and their pairs are, 0 where they are none."""
-    width = 0
-    for p in range(pairs.u.size):
-        u = min(pairs.u[p], pairs.v[p]) - origin
-        step = abs(pairs.u[p] - pairs.v[p])
-        if step != 1:
-            if width == 0:
-                if step > count // 2 or count % step != 0:
-                    return 0
-                width = step
-            if step != width:
-                return 0
-    if width > 0:
-        for p in range(pairs.u.size):
-            u = min(pairs.u[p], pairs.v[p]) - origin
-            if abs(pairs.u[p] - pairs.v[p]) == 1 and u % width == width - 1:
-                return 0
-    return width
-
-
-@kernel
-def set_grid_arcs(pairs, node, width):
-    """The arcs of pairs of a grid whose rows of vertices are `width` apart."""
-    for p in range(pairs.u.size):
-        i = node[pairs.u[p]]
-        step = node[pairs.v[p]] - i
-        pairs.arc[p] = 4 * i + ((0 if step > 0 else 1) if abs(step) == 1 else (2 if step == width else 3))
 
 
 @kernel

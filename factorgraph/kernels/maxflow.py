@@ -14,7 +14,7 @@ tiny, equal or infinite, integers or floats. Residuals that are emptied become e
 Source and sink are not stored: `excess[v]` > 0 is a residual arc from the source to v, < 0 one from v to the sink.
 When S cannot grow, it is the least source side of all minimum cuts: the answer does not depend on the order of work.
 
-A network is stored (`Sparse`) or computed (`Grid`); the functions `begin` … `sister` are all that tells them apart.
+The network is stored or an implicit grid (arcs.py).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arcs import begin, end, head, sister
 from .jit import inlined, inner, kernel
 from .simd import get
 
@@ -38,23 +39,6 @@ UNBOUNDED = 4
 #: Entries of Flow.state. Those of a pair belong to S and T.
 DEPTH, HEAD, COUNT, SIDE, LEFT, ORPHAN_HEAD, ORPHANS, WORK = 0, 2, 4, 6, 7, 8, 9, 10
 STATE = 11
-
-
-class Sparse(NamedTuple):
-    """Arcs of v are first[v] : first[v + 1]; head int32 (A,) where they lead, sister int32 (A,) the arc back."""
-
-    first: np.ndarray
-    head: np.ndarray
-    sister: np.ndarray
-
-
-class Grid(NamedTuple):
-    """Vertex v has the arcs 4v … 4v + 3: right, left, down, up. delta int32 (4,): how far they lead.
-
-    Vertices lie row by row with one more behind each row, and a row above and below, which no capacity leads to.
-    """
-
-    delta: np.ndarray
 
 
 class Flow(NamedTuple):
@@ -74,38 +58,6 @@ class Flow(NamedTuple):
     marked: np.ndarray
     queue: np.ndarray
     state: np.ndarray
-
-
-@inlined
-def begin(network, v):
-    """First arc of v."""
-    if len(network) == 1:
-        return 4 * v
-    return network.first[v]
-
-
-@inlined
-def end(network, v):
-    """One past the last arc of v."""
-    if len(network) == 1:
-        return 4 * v + 4
-    return network.first[v + 1]
-
-
-@inlined
-def head(network, v, arc):
-    """Where an arc of v leads."""
-    if len(network) == 1:
-        return v + get(network.delta, arc & 3)
-    return get(network.head, arc)
-
-
-@inlined
-def sister(network, v, arc):
-    """The arc back along an arc of v."""
-    if len(network) == 1:
-        return 4 * (v + get(network.delta, arc & 3)) + ((arc & 3) ^ 1)
-    return get(network.sister, arc)
 
 
 @inlined

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arcs import begin, end, head, sister
 from .jit import inner, kernel
-from .maxflow import NONE, TERMINAL, begin, end, head, sister
+from .maxflow import NONE, TERMINAL
 
 
 @inner

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arcs import Pairs, sister
+from .arcs import sister
 from .jit import inlined, kernel
 from .maxflow import UNBOUNDED
 from .structure import KIND, OFFSET, SCOPE

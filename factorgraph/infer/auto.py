@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.structure import LOOPY
+from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
@@ -24,10 +24,14 @@ from .elimination import Elimination
 from .mincut import MinCut
 from .portfolio import Portfolio
 from .ranking import Ranking
+from .reduce import prune
+from .solution import Status
 from .solver import Answer, Sampler, Solver
 
 #: Loopy components of at most this many labellings are enumerated.
 FEW = 1 << 14
+#: Table entries of infeasible components, none of them shared, that are propagated to say where they fail.
+NAMED = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,16 @@ class Auto(Solver):
             BruteForce(self.threads).minimise(asked.part(few), answer)
         if wide.any():
             Portfolio(asked.part(wide), self, deadline, self._elimination, reduced).run(answer)
+        if not reduced:
+            self._name_conflicts(asked, answer)
+
+    def _name_conflicts(self, asked: Asked, answer: Answer) -> None:
+        """Where a component is infeasible, see whether propagation says which variable it fails at."""
+        plan, components = asked.plan, asked.components
+        lost = (answer.status[components] == Status.INFEASIBLE) & (plan.kinds[components] != LATTICE)
+        lost &= plan.work[components] <= NAMED
+        if lost.any():
+            answer.conflict[components[lost]] = prune(asked.part(lost))[3]
 
     def rank(self, asked: Asked, k: int) -> Ranking:
         """See Solver.rank; refuses what no exact method fits."""

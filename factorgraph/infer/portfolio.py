@@ -163,7 +163,8 @@ class Portfolio:
         part = self.asked.part(chosen)
         smaller = reduce(part)
         lost = smaller.lost >= 0
-        self._prove_infeasible(chosen[lost])
+        broken = chosen[lost]
+        self.bound[broken], self.status[broken], self.method[broken] = np.inf, Status.INFEASIBLE, "reduction"
         left = np.bincount(smaller.owner, smaller.asked.plan.work, chosen.size)
         pays = ~lost & (left <= WORTH * part.plan.work[part.components])
         if not pays.any():
@@ -185,9 +186,6 @@ class Portfolio:
         names[owner[order]] = np.array([*answer.methods, ""], object)[answer.method[asked.components[order]]]
         labels = smaller.lift(answer.labels)
         self._take(chosen[pays], labels, bounds[pays], worst[pays], names[pays])
-
-    def _prove_infeasible(self, chosen: np.ndarray) -> None:
-        self.bound[chosen], self.status[chosen], self.method[chosen] = np.inf, Status.INFEASIBLE, "reduction"
 
     def _move(self, chosen: np.ndarray) -> None:
         """Other labellings, fused with the best ones."""

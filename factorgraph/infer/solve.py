@@ -96,13 +96,17 @@ def solve(
     time_limit: float | None = None,
     memory_limit: str | int = "2 GiB",
     temperature: float = 1.0,
+    cells: int = 1 << 28,
 ) -> Solution:
     """The labelling of lowest energy, and how sure that is.
 
     evidence: {name: labels}, see the README; initial: a labelling to start iterative methods from. latent: "min"
     minimises latents along with the answers. "sum" sums them out, min over Y of F(Y) = −T log Σ_Z exp(−E(Y, Z) / T):
     `energy` is then the free energy of Y, and latents and arcs have label −1. time_limit in seconds; memory_limit
-    bytes, e.g. "2 GiB".
+    bytes, e.g. "2 GiB"; cells: most table cells of an elimination, per component.
+
+    Graphs with cycles that no exact method fits are searched for a proof only if there is a time limit; without one the
+    answer is the best that bounds and moves find until they stagnate.
 
     Errors: FactorGraphError for wrong names, shapes, states, options; for latents whose sum joins too many answers, and
     lattices without a string, where latent="sum". An infeasible problem is a status, not an error.
@@ -116,11 +120,13 @@ def solve(
     check_latent(latent)
     check_temperature(temperature)
     if latent == "sum" and any(hidden(g) for g in plan.groups):
-        exact = choose(method, threads)
+        exact = choose(method, threads, cells=cells, memory_limit=memory_limit)
         answers = marginalise(plan, energies, known, exact, latent, temperature, graph.alphabets, "solve")
-        solver = choose(method, threads, time_limit=time_limit, initial=answers.start(start))
+        solver = choose(
+            method, threads, time_limit=time_limit, initial=answers.start(start), cells=cells, memory_limit=memory_limit
+        )
         return answers.solution(solver(answers.compile(), answers.tables))
-    solver = choose(method, threads, time_limit=time_limit, initial=start)
+    solver = choose(method, threads, time_limit=time_limit, initial=start, cells=cells, memory_limit=memory_limit)
     return solver(plan, energies, known.question(energies.dtype), alphabets=graph.alphabets)
 
 

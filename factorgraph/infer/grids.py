@@ -9,7 +9,7 @@ import numpy as np
 
 from ..kernels.minsum import unary_costs
 from ..kernels.simd import VECTOR_BYTES, buffer
-from ..kernels.structure import OFFSET, SCOPE
+from ..kernels.structure import place_unaries
 from ..kernels.wave import Heights, Law, Wave, wave_backward, wave_bound, wave_caps, wave_fill, wave_forward
 from ..kernels.wave_moves import Metric, Strip, wave_move, wave_round
 from ..plan import Asked, Plan
@@ -93,7 +93,7 @@ class GridMessages:
         self.strip = Strip(*(buffer(n * lanes, dtype) for n in (longest * grid.states, longest, grid.states, 4, 1)))
         self.lanes = buffer(edges, dtype)
         self.step = max(1, int(SLICE / (steps * size)))
-        unary = float(np.abs(self.wave.unary).max())
+        unary = float(max(self.wave.unary.max(), -self.wave.unary.min()))
         # each of `pixels` terms is a sum of a dozen numbers no larger than this
         self.rounding = 2.0**-52 * (16 + steps + blocks) * entries / grid.states * (unary + 4 * _most(pairs))
 
@@ -101,12 +101,8 @@ class GridMessages:
         plan, energies, bias, components = self.asked
         grid, factors = self.grid, plan.factors
         pixels = grid.height * grid.width
-        rows = factors.row[factors.first[components[0]] : factors.first[components[0] + 1] + 1]
-        unaries = np.flatnonzero(np.diff(rows[:, SCOPE]) == 1)
-        pixel = factors.var[rows[unaries, SCOPE]] - grid.first
         start = np.full(pixels, -1, np.int64)
-        if bias.size == 0 and np.bincount(pixel, minlength=pixels).max(initial=0) <= 1:
-            start[pixel] = rows[unaries, OFFSET]
+        if bias.size == 0 and place_unaries(factors, components[0], grid.first, start):
             return float(wave_fill(energies, start, self.wave))
         unary = np.zeros(plan.variable_states)
         unary_costs(factors, components, plan.states, plan.offsets, energies, bias, unary)

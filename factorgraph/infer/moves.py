@@ -24,7 +24,7 @@ def fuse(asked: Asked, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     plan, energies, bias, components = asked
     parent = np.arange(plan.states.size, dtype=np.int32)
     join_difference(plan.factors, components, a, b, parent)
-    forbidden = np.zeros(plan.states.size, np.int64)
+    forbidden = np.zeros(plan.states.size, np.int32)
     change = np.zeros(plan.states.size)
     weigh_difference(plan.factors, components, plan.states, energies, a, b, parent, forbidden, change)
     differ = np.flatnonzero(a != b)

@@ -14,12 +14,13 @@ from ..kernels.wave import Heights, Law, Wave, wave_backward, wave_bound, wave_c
 from ..kernels.wave_moves import Metric, Strip, wave_move, wave_round
 from ..plan import Asked, Plan
 from ..plan.grids import Grid
+from .passes import LARGE
 
 #: Edges' messages that one kernel call computes at most, times labels: far below 100 ms.
 SLICE = 2e7
 
-#: Potts and linear distances of any reach (see wave.Law).
-POTTS, CHAIN = 0, -1
+#: The reach of linear distances of any (see wave.Law).
+CHAIN = -1
 
 
 class Pairs(NamedTuple):
@@ -81,11 +82,10 @@ class GridMessages:
         wave_caps(pairs.down, True, self.wave)
         self.excess = self._fill()
         reach = pairs.steps.shape[1] - 1
-        steps_of = pairs.steps.astype(dtype).ravel()
-        linear = pairs.power == 1 and reach > 2
-        self.law = Law(pairs.rate[:, None] * np.arange(2.0), CHAIN) if linear else Law(steps_of, reach)
-        self.law = self.law._replace(steps=self.law.steps.astype(dtype).ravel())
         self.exact = Law(pairs.steps.ravel().copy(), reach)
+        self.law = Law(pairs.steps.astype(dtype).ravel(), reach)
+        if pairs.power == 1 and reach > 2:
+            self.law = Law((pairs.rate[:, None] * np.arange(2.0)).astype(dtype).ravel(), CHAIN)
         self.metric = Metric(pairs.rate.astype(dtype), pairs.power)
         self.space, self.wide = _heights(dtype, lanes, grid.states, reach), _heights(np.float64, 8, grid.states, reach)
         self.row = np.zeros(grid.width * grid.states)
@@ -93,9 +93,9 @@ class GridMessages:
         self.strip = Strip(*(buffer(n * lanes, dtype) for n in (longest * grid.states, longest, grid.states, 4, 1)))
         self.lanes = buffer(edges, dtype)
         self.step = max(1, int(SLICE / (steps * size)))
-        unary = float(max(self.wave.unary.max(), -self.wave.unary.min()))
-        # each of `pixels` terms is a sum of a dozen numbers no larger than this
-        self.rounding = 2.0**-52 * (16 + steps + blocks) * entries / grid.states * (unary + 4 * _most(pairs))
+        self.largest = float(max(self.wave.unary.max(), -self.wave.unary.min())) + 4 * _most(pairs)
+        # the bound is a sum over pixels of sums of a dozen numbers no larger than `largest`
+        self.rounding = 2.0**-52 * (16 + steps + blocks) * entries / grid.states * self.largest
 
     def _fill(self) -> float:
         plan, energies, bias, components = self.asked
@@ -178,4 +178,5 @@ def grid_messages(plan: Plan, asked: Asked) -> GridMessages | None:
     if grid is None or pairs is None:
         return None
     messages = GridMessages(grid, pairs, asked)
-    return messages if messages.excess < np.inf else None
+    fine = messages.excess < np.inf and messages.largest < LARGE[asked.energies.dtype.itemsize]
+    return messages if fine else None

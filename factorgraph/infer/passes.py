@@ -83,7 +83,9 @@ class General:
         for low, high in self._cut(int(first[component]), int(first[component + 1]), 1):
             sweep = (low, high, self.passes.sweep, self.exact, self.tables, self.precise)
             sum_bound(*sweep, self.wide, self.table, total)
-        return float(total[0] + total[1] - total[2]) * self.scale if total[0] < np.inf else np.inf
+        if total[0] == np.inf:
+            return np.inf
+        return min(float(total[0] + total[1] - total[2]) * self.scale, np.finfo(np.float64).max)
 
     def _cut(self, low: int, high: int, step: int) -> list[tuple[int, int]]:
         """Ranges of nodes of bounded work, in the order of the pass."""
@@ -102,15 +104,16 @@ class General:
 
     def improve(self, labels: np.ndarray, deadline: float) -> None:
         """See Engine.improve."""
-        if (evaluate(self.asked, labels)[1] == np.inf).any():
-            self.improver.repair(labels, REPAIRS, deadline)
+        lost = evaluate(self.asked, labels)[1] == np.inf
+        if lost.any():
+            self.improver.repair(labels, loops_of(self.asked.part(lost)), REPAIRS, deadline)
         self.improver.single(labels)
-        self.improver.forests(labels)
+        self.improver.forests(labels, deadline)
 
     def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
         """See Engine.search."""
         for _ in range(ROUNDS):
-            self.improver.forests(labels, random.random(labels.size))
+            self.improver.forests(labels, np.inf, random.random(labels.size))
 
 
 def _space(dtype: np.dtype, widest: int, arity: int) -> Space:

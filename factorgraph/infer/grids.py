@@ -141,7 +141,7 @@ class GridMessages:
             for parity in range(2):
                 self.move(way, parity, labels)
 
-    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+    def search(self, labels: np.ndarray, random: np.random.Generator, deadline: float) -> None:
         """See trws.Engine: the same moves in any order."""
         for i in random.permutation(4):
             self.move(int(i) % 2, int(i) // 2, labels)

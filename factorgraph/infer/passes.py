@@ -7,9 +7,10 @@ from time import perf_counter
 import numpy as np
 
 from ..kernels.forest_min import padding_mask
+from ..kernels.messages import copy_padded
 from ..kernels.minsum import round_labels, unary_costs
 from ..kernels.simd import buffer
-from ..kernels.trws import Space, copy_padded, sweep_parts
+from ..kernels.trws import Space, sweep_parts
 from ..kernels.trws_bound import sum_bound
 from ..plan import Asked
 from ..plan.sweep import Passes, padded_sizes
@@ -109,10 +110,12 @@ class General:
         self.improver.single(labels)
         self.improver.forests(labels, deadline)
 
-    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+    def search(self, labels: np.ndarray, random: np.random.Generator, deadline: float) -> None:
         """See Engine.search."""
         for _ in range(ROUNDS):
-            self.improver.forests(labels, np.inf, random.random(labels.size))
+            self.improver.forests(labels, deadline, random.random(labels.size))
+            if perf_counter() > deadline:
+                return
 
 
 def _space(dtype: np.dtype, widest: int, arity: int) -> Space:

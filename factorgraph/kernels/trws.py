@@ -312,16 +312,3 @@ def sweep_parts(parts, step, sweep, unary, tables, messages, space, infeasible):
             first = parts[i, 0] if step > 0 else parts[i, 1] - 1
             last = parts[i, 1] if step > 0 else parts[i, 0] - 1
             infeasible[c] = not _sweep(first, last, step, sweep, unary, tables, messages, space)
-
-
-@kernel
-def copy_padded(energies, start, rows, columns, copies, as_is):
-    """A table with rows padded to a multiple of 16, and behind it its transpose likewise."""
-    across = (columns + 15) // 16 * 16
-    down = (rows + 15) // 16 * 16
-    turned = as_is + rows * across
-    for i in range(rows):
-        for j in range(columns):
-            value = energies[start + i * columns + j]
-            copies[as_is + i * across + j] = value
-            copies[turned + j * down + i] = value

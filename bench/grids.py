@@ -17,6 +17,7 @@ from bench.twins import machine, trws
 from bench.twins.build import COMPILER
 from factorgraph.infer.grids import grid_messages
 from factorgraph.infer.passes import General
+from factorgraph.kernels.structure import LOOPY
 from factorgraph.plan import Asked
 
 NO_COMPILER = "no g++"
@@ -132,7 +133,7 @@ def sparse(options: Options) -> Iterator[Row]:
         g.add(fg.Table(unary), x)
         g.add(fg.Table(table), x[pairs[:, 0]], x[pairs[:, 1]])
         question = asked(g)
-        question = question.part(question.plan.kinds[question.components] == 4)
+        question = question.part(question.plan.kinds[question.components] == LOOPY)
         engine = General(question)
         active = np.ones(question.components.size, bool)
         calls: dict[str, Callable[[], Any]] = {"ours": partial(engine.iterate, active, np.inf, False)}

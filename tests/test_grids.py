@@ -270,9 +270,11 @@ def test_what_is_no_grid_of_ours_takes_the_general_way() -> None:
             g.add(fg.Table(np.zeros((3, 3, 3))), x[0, 0], x[0, 1], x[1, 1])
         if change == "unary":
             g.add(fg.Table([0, INF, 0]), x[2, 2])
+        if change == "huge":
+            g.add(fg.Table([0, 1e300, 0]), x[2, 2])
         return g
 
-    for change in ("negative", "inf", "table", "uneven", "twice", "diagonal", "triple", "unary"):
+    for change in ("huge", "negative", "inf", "table", "uneven", "twice", "diagonal", "triple", "unary"):
         asked = asked_of(grid(change))
         assert grid_messages(asked.plan, asked) is None, change
     found = find_grid(grid().compile(), 0)

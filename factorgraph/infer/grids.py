@@ -9,17 +9,18 @@ import numpy as np
 
 from ..kernels.minsum import unary_costs
 from ..kernels.simd import VECTOR_BYTES, buffer
-from ..kernels.structure import OFFSET, SCOPE
+from ..kernels.structure import place_unaries
 from ..kernels.wave import Heights, Law, Wave, wave_backward, wave_bound, wave_caps, wave_fill, wave_forward
 from ..kernels.wave_moves import Metric, Strip, wave_move, wave_round
 from ..plan import Asked, Plan
 from ..plan.grids import Grid
+from .passes import LARGE
 
 #: Edges' messages that one kernel call computes at most, times labels: far below 100 ms.
 SLICE = 2e7
 
-#: Potts and linear distances of any reach (see wave.Law).
-POTTS, CHAIN = 0, -1
+#: The reach of linear distances of any (see wave.Law).
+CHAIN = -1
 
 
 class Pairs(NamedTuple):
@@ -81,11 +82,10 @@ class GridMessages:
         wave_caps(pairs.down, True, self.wave)
         self.excess = self._fill()
         reach = pairs.steps.shape[1] - 1
-        steps_of = pairs.steps.astype(dtype).ravel()
-        linear = pairs.power == 1 and reach > 2
-        self.law = Law(pairs.rate[:, None] * np.arange(2.0), CHAIN) if linear else Law(steps_of, reach)
-        self.law = self.law._replace(steps=self.law.steps.astype(dtype).ravel())
         self.exact = Law(pairs.steps.ravel().copy(), reach)
+        self.law = Law(pairs.steps.astype(dtype).ravel(), reach)
+        if pairs.power == 1 and reach > 2:
+            self.law = Law((pairs.rate[:, None] * np.arange(2.0)).astype(dtype).ravel(), CHAIN)
         self.metric = Metric(pairs.rate.astype(dtype), pairs.power)
         self.space, self.wide = _heights(dtype, lanes, grid.states, reach), _heights(np.float64, 8, grid.states, reach)
         self.row = np.zeros(grid.width * grid.states)
@@ -93,20 +93,16 @@ class GridMessages:
         self.strip = Strip(*(buffer(n * lanes, dtype) for n in (longest * grid.states, longest, grid.states, 4, 1)))
         self.lanes = buffer(edges, dtype)
         self.step = max(1, int(SLICE / (steps * size)))
-        unary = float(np.abs(self.wave.unary).max())
-        # each of `pixels` terms is a sum of a dozen numbers no larger than this
-        self.rounding = 2.0**-52 * (16 + steps + blocks) * entries / grid.states * (unary + 4 * _most(pairs))
+        self.largest = float(max(self.wave.unary.max(), -self.wave.unary.min())) + 4 * _most(pairs)
+        # the bound is a sum over pixels of sums of a dozen numbers no larger than `largest`
+        self.rounding = 2.0**-52 * (16 + steps + blocks) * entries / grid.states * self.largest
 
     def _fill(self) -> float:
         plan, energies, bias, components = self.asked
         grid, factors = self.grid, plan.factors
         pixels = grid.height * grid.width
-        rows = factors.row[factors.first[components[0]] : factors.first[components[0] + 1] + 1]
-        unaries = np.flatnonzero(np.diff(rows[:, SCOPE]) == 1)
-        pixel = factors.var[rows[unaries, SCOPE]] - grid.first
         start = np.full(pixels, -1, np.int64)
-        if bias.size == 0 and np.bincount(pixel, minlength=pixels).max(initial=0) <= 1:
-            start[pixel] = rows[unaries, OFFSET]
+        if bias.size == 0 and place_unaries(factors, components[0], grid.first, start):
             return float(wave_fill(energies, start, self.wave))
         unary = np.zeros(plan.variable_states)
         unary_costs(factors, components, plan.states, plan.offsets, energies, bias, unary)
@@ -145,7 +141,7 @@ class GridMessages:
             for parity in range(2):
                 self.move(way, parity, labels)
 
-    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+    def search(self, labels: np.ndarray, random: np.random.Generator, deadline: float) -> None:
         """See trws.Engine: the same moves in any order."""
         for i in random.permutation(4):
             self.move(int(i) % 2, int(i) // 2, labels)
@@ -182,4 +178,5 @@ def grid_messages(plan: Plan, asked: Asked) -> GridMessages | None:
     if grid is None or pairs is None:
         return None
     messages = GridMessages(grid, pairs, asked)
-    return messages if messages.excess < np.inf else None
+    fine = messages.excess < np.inf and messages.largest < LARGE[asked.energies.dtype.itemsize]
+    return messages if fine else None

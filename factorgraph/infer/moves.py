@@ -24,7 +24,7 @@ def fuse(asked: Asked, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     plan, energies, bias, components = asked
     parent = np.arange(plan.states.size, dtype=np.int32)
     join_difference(plan.factors, components, a, b, parent)
-    forbidden = np.zeros(plan.states.size, np.int64)
+    forbidden = np.zeros(plan.states.size, np.int32)
     change = np.zeros(plan.states.size)
     weigh_difference(plan.factors, components, plan.states, energies, a, b, parent, forbidden, change)
     differ = np.flatnonzero(a != b)
@@ -63,7 +63,7 @@ class Improver:
             if not improve_labels(*self._index, self.asked.energies, self.unary, labels, self.cost):
                 return
 
-    def forests(self, labels: np.ndarray, order: np.ndarray | None = None) -> None:
+    def forests(self, labels: np.ndarray, deadline: float = np.inf, order: np.ndarray | None = None) -> None:
         """One exact move along each forest of a family, in place; `order` (V,) ranks variables for a family of two."""
         family = self._forests
         if order is not None:
@@ -73,6 +73,8 @@ class Improver:
         costs = (self.asked.energies, self.unary)
         for forest, via, parent in family:
             move_forest(forest, via, parent, *self._index, costs, labels, (self._belief, self.cost))
+            if perf_counter() > deadline:
+                return
 
     def _grow(self, order: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Each forest starts with the variables that the ones before it left out, in turn the last of them first."""
@@ -88,15 +90,14 @@ class Improver:
             family.append((forest[:size].copy(), via, parent))
         return family
 
-    def repair(self, labels: np.ndarray, sweeps: int, deadline: float) -> bool:
-        """Look for labels without violated factors, in place; whether that succeeded."""
+    def repair(self, labels: np.ndarray, loops: Loops, sweeps: int, deadline: float) -> None:
+        """Look for labels of the variables of `loops` that violate no factor, in place."""
+        plan = self.asked.plan
+        index = (plan.factors, loops, plan.states, plan.offsets, self.asked.energies, self.unary)
         space = (self.cost, self._part, self._conflicts)
         for _ in range(sweeps):
-            if not repair_labels(*self._index, self.asked.energies, self.unary, labels, self._weight, space):
-                return True
-            if perf_counter() > deadline:
-                return False
-        return False
+            if not repair_labels(*index, labels, self._weight, space) or perf_counter() > deadline:
+                return
 
 
 def loops_of(asked: Asked) -> Loops:

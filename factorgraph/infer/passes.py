@@ -7,9 +7,10 @@ from time import perf_counter
 import numpy as np
 
 from ..kernels.forest_min import padding_mask
+from ..kernels.messages import copy_padded
 from ..kernels.minsum import round_labels, unary_costs
 from ..kernels.simd import buffer
-from ..kernels.trws import Space, copy_padded, sweep_nodes
+from ..kernels.trws import Space, sweep_parts
 from ..kernels.trws_bound import sum_bound
 from ..plan import Asked
 from ..plan.sweep import Passes, padded_sizes
@@ -59,40 +60,41 @@ class General:
 
     def iterate(self, active: np.ndarray, deadline: float, look: bool) -> np.ndarray | None:
         """See Engine.iterate."""
-        components, first = self.asked.components[active], self.passes.sweep.first
-        found = np.full(components.size, -np.inf)
+        components = self.asked.components[active]
+        slices = self._slices(components)
+        infeasible = np.zeros(self.asked.plan.n_components, bool)
+        sweep = self.passes.sweep, self.unary, self.tables, self.messages, self.space
         for step in (1, -1):
-            for i, c in enumerate(components):
-                for low, high in self._cut(int(first[c]), int(first[c + 1]), step):
-                    span = (low, high, 1) if step > 0 else (high - 1, low - 1, -1)
-                    sweep = self.passes.sweep, self.unary, self.tables, self.messages, self.space
-                    if found[i] < np.inf and sweep_nodes(*span, *sweep) == np.inf:
-                        found[i] = np.inf
-                    if perf_counter() > deadline:
-                        return None
-        if look:
-            self.precise[:] = self.messages
-            found = np.array(
-                [b if b == np.inf else self._bound(int(c)) for b, c in zip(found, components, strict=True)]
-            )
+            for parts in slices[::step]:
+                sweep_parts(np.ascontiguousarray(parts[::step]), step, *sweep, infeasible)
+                if perf_counter() > deadline:
+                    return None
+        found = self._bounds(slices)[components] if look else np.full(components.size, -np.inf)
+        found[infeasible[components]] = np.inf
         return found
 
-    def _bound(self, component: int) -> float:
-        """The float64 bound that the messages prove, rounding taken off."""
-        first, total = self.passes.sweep.first, np.zeros(3)
-        for low, high in self._cut(int(first[component]), int(first[component + 1]), 1):
-            sweep = (low, high, self.passes.sweep, self.exact, self.tables, self.precise)
-            sum_bound(*sweep, self.wide, self.table, total)
-        return float(total[0] + total[1] - total[2]) * self.scale if total[0] < np.inf else np.inf
+    def _bounds(self, slices: list[np.ndarray]) -> np.ndarray:
+        """Float64 bounds (C,) that the messages prove, rounding taken off."""
+        self.precise[:] = self.messages
+        totals = np.zeros((self.asked.plan.n_components, 3))
+        for parts in slices:
+            sweep = self.passes.sweep, self.exact, self.tables, self.precise
+            sum_bound(parts, *sweep, self.wide, self.table, totals)
+        proven = np.minimum((totals[:, 0] + totals[:, 1] - totals[:, 2]) * self.scale, np.finfo(np.float64).max)
+        return np.where(totals[:, 0] < np.inf, proven, np.inf)
 
-    def _cut(self, low: int, high: int, step: int) -> list[tuple[int, int]]:
-        """Ranges of nodes of bounded work, in the order of the pass."""
-        slices = int((self.ends[high] - self.ends[low]) / SLICE) + 1
-        if slices == 1:
-            return [(low, high)]
-        marks = np.linspace(self.ends[low], self.ends[high], slices + 1)[1:-1]
-        cuts = [low, *np.searchsorted(self.ends, marks).tolist(), high]
-        return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b][::step]
+    def _slices(self, components: np.ndarray) -> list[np.ndarray]:
+        """Parts as in sweep_parts of all components, in the order of a pass, cut into slices of bounded work."""
+        low, high = self.passes.sweep.first[components], self.passes.sweep.first[components + 1]
+        pieces = ((self.ends[high] - self.ends[low]) / SLICE).astype(np.int64) + 1
+        c = np.repeat(np.arange(components.size), pieces)
+        number = np.arange(c.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        start = self.ends[low][c] + (self.ends[high] - self.ends[low])[c] * number / pieces[c]
+        first = np.where(number == 0, low[c], np.searchsorted(self.ends, start))
+        last = np.where(number == pieces[c] - 1, high[c], np.append(first[1:], 0))
+        parts = np.stack([first, last, components[c]], 1)
+        cuts = np.flatnonzero(np.diff(np.cumsum(self.ends[last] - self.ends[first]) // SLICE)) + 1
+        return [np.ascontiguousarray(part) for part in np.split(parts, cuts)]
 
     def round(self, labels: np.ndarray) -> None:
         """See Engine.round."""
@@ -102,15 +104,18 @@ class General:
 
     def improve(self, labels: np.ndarray, deadline: float) -> None:
         """See Engine.improve."""
-        if (evaluate(self.asked, labels)[1] == np.inf).any():
-            self.improver.repair(labels, REPAIRS, deadline)
+        lost = evaluate(self.asked, labels)[1] == np.inf
+        if lost.any():
+            self.improver.repair(labels, loops_of(self.asked.part(lost)), REPAIRS, deadline)
         self.improver.single(labels)
-        self.improver.forests(labels)
+        self.improver.forests(labels, deadline)
 
-    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+    def search(self, labels: np.ndarray, random: np.random.Generator, deadline: float) -> None:
         """See Engine.search."""
         for _ in range(ROUNDS):
-            self.improver.forests(labels, random.random(labels.size))
+            self.improver.forests(labels, deadline, random.random(labels.size))
+            if perf_counter() > deadline:
+                return
 
 
 def _space(dtype: np.dtype, widest: int, arity: int) -> Space:

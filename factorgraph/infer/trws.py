@@ -91,7 +91,7 @@ class Engine(Protocol):
     def improve(self, labels: np.ndarray, deadline: float) -> None:
         """Lower the energy of labels by moves, in place; where it is +inf, look for a finite one."""
 
-    def search(self, labels: np.ndarray, random: np.random.Generator) -> None:
+    def search(self, labels: np.ndarray, random: np.random.Generator, deadline: float) -> None:
         """As `improve`, by moves that are other ones each time."""
 
 
@@ -145,7 +145,7 @@ class _Run:
         states = self.asked.plan.states
         hit = wanting[self.asked.plan.component] & (self.random.random(states.size) < share)
         labels = np.where(hit, self.random.integers(0, states), self.labels).astype(np.int32)
-        self.engine.search(labels, self.random)
+        self.engine.search(labels, self.random, self.deadline)
         self._take(labels)
         return True
 

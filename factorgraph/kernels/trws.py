@@ -234,13 +234,10 @@ def _fetch(p, sweep, messages):
         prefetch(messages, get(sweep.link, 8 * i + OTHER))
 
 
-@kernel
-def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
-    """Visit nodes first, first + step, … before `last` (step ±1); returns the pass's bound in the messages' precision.
-
-    tables = (energies, copies). unary, of the messages' dtype: forbidden states become +inf in it. Ends early with +inf
-    where a variable has no state left, or a factor no configuration: there is no labelling.
-    """
+@inner
+def _sweep(first, last, step, sweep, unary, tables, messages, space):
+    """Visit nodes first, first + step, … before `last`; False where a variable has no state left, or a factor no
+    configuration: there is no labelling."""
     energies, copies = tables
     node = sweep.node
     link = sweep.link
@@ -251,7 +248,6 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
     none = vsplat(get(space.mask, 0))
     past = BEFORE if step > 0 else BEHIND
     future = BEHIND if step > 0 else BEFORE
-    bound = 0.0
     p = first
     while p != last:
         if (p + AHEAD * step - last) * step < 0:
@@ -268,9 +264,7 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
                 received += 1
                 least = _collect(i, states, sweep, energies, copies, messages, space)
                 if least == infinity:
-                    return np.inf
-                if get(link, 8 * i + future) == 0:
-                    bound += np.float64(least)
+                    return False
             else:
                 start = get(link, 8 * i + MESSAGE)
                 for j in range(0, states, width):
@@ -280,8 +274,7 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
             low = vmin(low, vload(belief, j))
         least = vhmin(low)
         if least == infinity:
-            return np.inf
-        bound += np.float64(least)
+            return False
         part = vsplat(messages.dtype.type(1.0 / max(received, sent)))
         off = vsplat(least)
         forbidden = 0
@@ -303,17 +296,19 @@ def sweep_nodes(first, last, step, sweep, unary, tables, messages, space):
                     x = vsub(vload(messages, start + j), vload(share, j))
                     vstore_first(messages, start + j, x, states - j)
         p += step
-    return bound
+    return True
 
 
 @kernel
-def copy_padded(energies, start, rows, columns, copies, as_is):
-    """A table with rows padded to a multiple of 16, and behind it its transpose likewise."""
-    across = (columns + 15) // 16 * 16
-    down = (rows + 15) // 16 * 16
-    turned = as_is + rows * across
-    for i in range(rows):
-        for j in range(columns):
-            value = energies[start + i * columns + j]
-            copies[as_is + i * across + j] = value
-            copies[turned + j * down + i] = value
+def sweep_parts(parts, step, sweep, unary, tables, messages, space, infeasible):
+    """A pass over parts (n, 3): nodes parts[i, 0] … parts[i, 1] − 1 of component parts[i, 2]; step 1 or −1.
+
+    tables = (energies, copies). unary, of the messages' dtype: forbidden states become +inf in it. infeasible, bool by
+    component: where there is no labelling; it is set, and what is set is passed over.
+    """
+    for i in range(parts.shape[0]):
+        c = parts[i, 2]
+        if not infeasible[c]:
+            first = parts[i, 0] if step > 0 else parts[i, 1] - 1
+            last = parts[i, 1] if step > 0 else parts[i, 0] - 1
+            infeasible[c] = not _sweep(first, last, step, sweep, unary, tables, messages, space)

@@ -95,14 +95,8 @@ def _add(value, size, terms, total):
     total[2] += EPSILON * (terms + 2) * (abs(value) + size)
 
 
-@kernel
-def sum_bound(first, last, sweep, unary, tables, messages, space, table, total):
-    """total += the bound's terms of nodes first … last − 1 and of the factors that begin there, all in float64.
-
-    total float64 (3,): a compensated sum, its compensation, what rounding may have added to the terms. unary, messages
-    and space float64; tables = (energies, copies); table: room for the largest one.
-    """
-    energies, copies = tables
+@inner
+def _sum_part(first, last, sweep, unary, energies, copies, messages, space, table, total):
     for p in range(first, last):
         states = get(sweep.node, 4 * p + STATES)
         state = get(sweep.node, 4 * p + STATE)
@@ -133,3 +127,16 @@ def sum_bound(first, last, sweep, unary, tables, messages, space, table, total):
                     least = min(least, space.fresh[k] - m)
             arity, size = _size(i, states, sweep, messages)
             _add(least, size, arity, total)
+
+
+@kernel
+def sum_bound(parts, sweep, unary, tables, messages, space, table, totals):
+    """totals[c] += the bound's terms of the nodes of parts (as in sweep_parts) and of the factors that begin there.
+
+    totals float64 (components, 3): a compensated sum, its compensation, what rounding may have added to the terms.
+    unary, messages and space float64; tables = (energies, copies); table: room for the largest one.
+    """
+    energies, copies = tables
+    for i in range(parts.shape[0]):
+        total = totals[parts[i, 2]]
+        _sum_part(parts[i, 0], parts[i, 1], sweep, unary, energies, copies, messages, space, table, total)

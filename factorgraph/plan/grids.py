@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..kernels.structure import KIND, LOOPY, OFFSET, SCOPE
+from ..kernels.structure import LOOPY, measure_grid, place_grid
 from ..kernels.tables import POTTS
 
 if TYPE_CHECKING:
@@ -31,32 +31,20 @@ class Grid(NamedTuple):
 
 def find_grid(plan: Plan, component: int) -> Grid | None:
     """The grid that a component is, if it is one: consecutive variables, one kind of pair factors, one to an edge."""
-    factors = plan.factors
-    rows = factors.row[factors.first[component] : factors.first[component + 1] + 1]
-    arity = np.diff(rows[:, SCOPE])
-    if plan.kinds[component] != LOOPY or arity.max(initial=0) != 2:
+    about = np.zeros(5, np.int64)
+    if plan.kinds[component] != LOOPY or not measure_grid(plan.factors, component, about):
         return None
-    edges = np.flatnonzero(arity == 2)
-    scope = rows[edges, SCOPE]
-    a, b = factors.var[scope].astype(np.int64), factors.var[scope + 1].astype(np.int64)
-    first, distance = int(min(a.min(), b.min())), np.abs(b - a)
-    low = np.minimum(a, b) - first
-    width, size = int(distance.max()), int(max(a.max(), b.max())) - first + 1
-    members = plan.states[first : first + size]
-    kinds = rows[edges, KIND]
-    fits = width > 1 and size % width == 0 and edges.size == 2 * size - width - size // width
-    fits = fits and ((distance == 1) | (distance == width)).all() and bool((kinds == kinds[0]).all())
-    if not fits or not (members == members[0]).all():
-        return None
-    across = distance == 1
+    first, last, width, edges, kind = (int(x) for x in about)
+    size = last + 1 - first
     height = size // width
+    states = plan.states[first : last + 1]
+    if width < 2 or size % width or edges != 2 * size - width - height or (states != states[0]).any():
+        return None
     right, down = np.full((height, width - 1), -1, np.int64), np.full((height - 1, width), -1, np.int64)
-    y, x = np.divmod(low, width)
-    if (x[across] == width - 1).any():
+    if not place_grid(plan.factors, component, first, right, down):
         return None
-    right[y[across], x[across]], down[y[~across], x[~across]] = (rows[edges[m], OFFSET] for m in (across, ~across))
-    if min(right.min(initial=0), down.min(initial=0)) < 0:
-        return None
-    if kinds[0] != POTTS and ((right != right[0, 0]).any() or (down != down[0, 0]).any()):
-        return None
-    return Grid(first, height, width, int(members[0]), bool(kinds[0] == POTTS), right, down)
+    if kind != POTTS:
+        if (right != right[0, 0]).any() or (down != down[0, 0]).any():
+            return None
+        right, down = (np.broadcast_to(each[0, 0], each.shape) for each in (right, down))
+    return Grid(first, height, width, int(states[0]), kind == POTTS, right, down)

@@ -192,7 +192,7 @@ def test_shifts_keep_every_energy_to_the_last_bit(seed):
         return
     check()
     assert least_costs(s) >= 0
-    s.count[LOG] = 0
+    s.tally[LOG] = 0
     kept = (s.value.copy(), s.node[:, SIZE].copy())
     before = costs_of_labellings(s)
     stack, below = np.zeros((30, 4), np.int64), np.zeros(30)
@@ -259,7 +259,7 @@ def test_slices_memory_and_room_in_the_log_change_no_answer(monkeypatch):
     assert first.run() == fg.Status.OPTIMAL
     again = Search(network)
     again.run()
-    assert (again.labels == first.labels).all() and again.costs.count.tolist() == first.costs.count.tolist()
+    assert (again.labels == first.labels).all() and again.costs.tally.tolist() == first.costs.tally.tolist()
     monkeypatch.setattr(searching, "WORK_SLICE", 5_000)
     sliced = Search(network)
     sliced.run()

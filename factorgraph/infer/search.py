@@ -14,7 +14,7 @@ import numpy as np
 from ..kernels.network import Network, network_energy
 from ..kernels.search import MARK, TAKEN, burst, resume
 from ..kernels.search_consistency import CONFLICT, FULL, SLICE
-from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, ROUNDING, SIZE, SLACK, WORK
+from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, NODES, ROUNDING, SIZE, SLACK, WORK
 from ..kernels.search_root import descend, sweep_root
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
@@ -29,7 +29,7 @@ from .solver import Answer, Solver
 WORK_SLICE = 4_000_000
 #: Sweeps at the root at most; they end when ten of them close less than this share of the gap.
 SWEEPS, CLOSED = 400, 0.02
-#: Share of the work that going back to open nodes should take: bursts grow above, shrink below.
+#: Share of the nodes that are visited on the way back to open ones: bursts grow above, shrink below.
 REPLAY = (0.05, 0.1)
 LONGEST_BURST = 1 << 14
 #: Bytes that open nodes may take; beyond, the search goes on depth first.
@@ -60,7 +60,7 @@ class ExactSearch(Solver):
         if not loopy.all():
             DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
         for i in np.flatnonzero(loopy):
-            part = asked.part([i])
+            part = asked.part(np.array([i]))
             scene = network_of(part)
             search = Search(scene.network, None if self.initial is None else self.initial[scene.variables])
             status = search.run(deadline)
@@ -139,7 +139,7 @@ class Search:
         """Let the search know the best labelling."""
         level = self.costs.level
         level[BEST], level[CUT] = self.energy, self.energy - level[BASE] - level[SLACK]
-        self.costs.count[DIRTY] = 1
+        self.costs.tally[DIRTY] = 1
 
     def _descend(self) -> None:
         """Improve `trial`; keep it if it is better than the best."""
@@ -160,7 +160,7 @@ class Search:
         """Search below the first `floor` decisions until `fails` conflicts, or only settle (0): see `burst`."""
         while True:
             s = self.costs
-            until = s.count[WORK] + WORK_SLICE
+            until = s.tally[WORK] + WORK_SLICE
             code = burst(s, stack, below, self.labels, self.trial, (floor, fails), self.room, until)
             self.energy = float(s.level[BEST])
             if code == FULL:
@@ -178,7 +178,7 @@ class Search:
             for ascending in (True, False):
                 at = 0
                 while 0 <= at < count:
-                    at = sweep_root(self.costs, at, ascending, self.costs.count[WORK] + WORK_SLICE, self.trial)
+                    at = sweep_root(self.costs, at, ascending, self.costs.tally[WORK] + WORK_SLICE, self.trial)
                     self._check_time()
                 if at < 0:
                     return False
@@ -199,29 +199,28 @@ class Search:
         stack, below = np.zeros((deepest, 4), np.int64), np.zeros(deepest)
         if self._burst(stack, below, 0, 0) == CONFLICT:
             return
-        self.costs.count[LOG] = 0  # the root is not taken back
+        self.costs.tally[LOG] = 0  # the root is not taken back
         heap = [(self._constant(), 0, np.zeros((0, MARK), np.int64))]
-        number, taken, limit, replayed, begun = 1, 0, 1, 0, int(self.costs.count[WORK])
+        number, taken, limit, replayed = 1, 0, 1, 0
         while heap and heap[0][0] < self.costs.level[CUT]:
             constant, _, path = heapq.heappop(heap)
             taken -= path.nbytes
             self._raise(constant)
             self._check_time()
-            before = int(self.costs.count[WORK])
             possible = resume(self.costs, stack, below, path)
-            floor = int(self.costs.count[DEPTH])
+            floor = int(self.costs.tally[DEPTH])
             if not possible or self._burst(stack, below, floor, 0) == CONFLICT:
                 continue
-            replayed += int(self.costs.count[WORK]) - before
+            replayed += floor
             self._burst(stack, below, floor, limit if taken < OPEN_BYTES else np.iinfo(np.int64).max)
-            for d in range(floor, int(self.costs.count[DEPTH])):
+            for d in range(floor, int(self.costs.tally[DEPTH])):
                 if not stack[d, TAKEN] and below[d] < self.costs.level[CUT]:
                     child = stack[: d + 1, :MARK].copy()
                     child[d, TAKEN] = 1
                     heapq.heappush(heap, (max(constant, float(below[d])), number, child))
                     number += 1
                     taken += child.nbytes
-            share = replayed / (int(self.costs.count[WORK]) - begun + 1)
+            share = replayed / int(self.costs.tally[NODES])
             if share > REPLAY[1]:
                 limit = min(2 * limit, LONGEST_BURST)
             elif share < REPLAY[0]:

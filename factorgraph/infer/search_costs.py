@@ -78,9 +78,9 @@ def costs_of(network: Network, labels: np.ndarray, energy: float) -> Costs | Non
     entry[:, OWNER], entry[:, ENTRY] = incidence.owner, incidence.entry
     value = np.zeros(1 + owner.size + wide.sum())
     value[1 : 1 + owner.size] = unary
-    count = np.zeros(COUNTS, np.int64)
-    count[TOP] = count[DOUBTS] = states.size - 1
-    count[LAST], count[DIRTY] = -1, 1
+    tally = np.zeros(COUNTS, np.int64)
+    tally[TOP] = tally[DOUBTS] = states.size - 1
+    tally[LAST], tally[DIRTY] = -1, 1
     room = room_of(network)
     return Costs(
         node=node,
@@ -93,7 +93,7 @@ def costs_of(network: Network, labels: np.ndarray, energy: float) -> Costs | Non
         trace=np.repeat([[0, -1]], value.size, axis=0),
         log_at=np.empty(4 * room, np.int64),
         log_old=np.empty(4 * room),
-        count=count,
+        tally=tally,
         level=level,
         scratch=np.empty((3, int(states.max(initial=1)))),
         digit=np.empty((2, int(np.diff(network.ptr).max(initial=1))), np.int64),

@@ -53,7 +53,7 @@ class Toulbar2(Solver):
         if not loopy.all():
             DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
         for i in np.flatnonzero(loopy):
-            part = asked.part([i])
+            part = asked.part(np.array([i]))
             scene = network_of(part)
             start = None if self.initial is None else self.initial[scene.variables].astype(np.int64)
             labels, bound, status = self._search(package, scene.network, start, deadline - time.perf_counter())

@@ -59,23 +59,23 @@ def _apply(s, v, k, taken):
 def _push(s, stack, below, decision):
     """Decide (variable, state, taken); `below` keeps the bound of the node."""
     v, k, taken = decision
-    row = stack[s.count[DEPTH]]
-    row[VARIABLE], row[STATE], row[TAKEN], row[MARK] = v, k, taken, s.count[LOG]
-    below[s.count[DEPTH]] = s.value[0]
-    s.count[DEPTH] += 1
-    s.count[NODES] += 1
-    s.count[NODE] = s.count[NODES]
+    row = stack[s.tally[DEPTH]]
+    row[VARIABLE], row[STATE], row[TAKEN], row[MARK] = v, k, taken, s.tally[LOG]
+    below[s.tally[DEPTH]] = s.value[0]
+    s.tally[DEPTH] += 1
+    s.tally[NODES] += 1
+    s.tally[NODE] = s.tally[NODES]
     _apply(s, v, k, taken)
 
 
 @inner
 def _retreat(s, stack, below, floor):
     """Back to the last decision above `floor` that has another side, and take that; False where there is none."""
-    while s.count[DEPTH] > floor:
-        s.count[DEPTH] -= 1
-        row = stack[s.count[DEPTH]]
+    while s.tally[DEPTH] > floor:
+        s.tally[DEPTH] -= 1
+        row = stack[s.tally[DEPTH]]
         undo(s, row[MARK])
-        if not row[TAKEN] and below[s.count[DEPTH]] < s.level[CUT]:
+        if not row[TAKEN] and below[s.tally[DEPTH]] < s.level[CUT]:
             _push(s, stack, below, (row[VARIABLE], row[STATE], 1))
             return True
     return False
@@ -93,8 +93,8 @@ def _keep(s, labels, best):
     if energy < s.level[BEST]:
         s.level[BEST] = energy
         s.level[CUT] = energy - s.level[BASE] - s.level[SLACK]
-        s.count[FOUND] += 1
-        s.count[DIRTY] = 1
+        s.tally[FOUND] += 1
+        s.tally[DIRTY] = 1
         for v in range(labels.size):
             best[v] = labels[v]
 
@@ -139,7 +139,7 @@ def _choose(s, labels):
                 weight += s.factor[f, WEIGHT]
                 clash = clash or cost > 0
         if clash:
-            if v == s.count[LAST]:
+            if v == s.tally[LAST]:
                 last = v
             if s.node[v, SIZE] / weight < least:
                 best, least = v, s.node[v, SIZE] / weight
@@ -159,7 +159,7 @@ def burst(s, stack, below, best, labels, limits, room, until):
         if fails == 0 or (code != DONE and code != CONFLICT):
             return code
         if code == DONE:
-            s.count[WORK] += 4 * s.entry.shape[0]
+            s.tally[WORK] += 4 * s.entry.shape[0]
             _supports(s, labels)
             _keep(s, labels, best)
             v = _choose(s, labels) if s.value[0] < s.level[CUT] else -1
@@ -170,11 +170,11 @@ def burst(s, stack, below, best, labels, limits, room, until):
                 _push(s, stack, below, (v, k, 0))
                 continue
         else:
-            s.factor[s.count[FACTOR], WEIGHT] += 1
-        s.count[FAILS] += 1
-        if s.count[DEPTH] > floor:
-            s.count[LAST] = stack[s.count[DEPTH] - 1, VARIABLE]
-        if s.count[FAILS] >= fails:
+            s.factor[s.tally[FACTOR], WEIGHT] += 1
+        s.tally[FAILS] += 1
+        if s.tally[DEPTH] > floor:
+            s.tally[LAST] = stack[s.tally[DEPTH] - 1, VARIABLE]
+        if s.tally[FAILS] >= fails:
             return FAILED
         if not _retreat(s, stack, below, floor):
             return DONE
@@ -184,8 +184,8 @@ def burst(s, stack, below, best, labels, limits, room, until):
 def resume(s, stack, below, path):
     """Go back to the root and take the decisions of an open node, int64 (n, 3); False where they contradict."""
     undo(s, 0)
-    s.count[DEPTH] = s.count[FAILS] = 0
-    s.count[DIRTY] = 1
+    s.tally[DEPTH] = s.tally[FAILS] = 0
+    s.tally[DIRTY] = 1
     for n in range(path.shape[0]):
         v, k, taken = path[n, VARIABLE], path[n, STATE], path[n, TAKEN]
         if alive(s, v, k) == (taken != 0) and s.node[v, SIZE] == 1:

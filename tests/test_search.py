@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import time
 
 import numpy as np
@@ -17,7 +18,7 @@ from factorgraph.infer.network import asked_of
 from factorgraph.infer.search import Search
 from factorgraph.infer.search_costs import costs_of
 from factorgraph.kernels.network import Network, network_energy
-from factorgraph.kernels.search import burst, resume
+from factorgraph.kernels.search import ABOVE, COLUMNS, IS, NOT, UPTO, burst, resume
 from factorgraph.kernels.search_consistency import CONFLICT, FULL
 from factorgraph.kernels.search_costs import BASE, CUT, FIRST, LIVE, LOG, PTR, SHIFT, SIZE, START, STATES, VAR
 from factorgraph.kernels.search_root import sweep_root
@@ -151,9 +152,12 @@ def least_costs(s) -> float:
     return least
 
 
+ALLOWS = {IS: operator.eq, NOT: operator.ne, UPTO: operator.le, ABOVE: operator.gt}
+
+
 def settle(s, room=None) -> int:
     """Work off all flags."""
-    none = np.zeros((0, 4), np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    none = np.zeros((0, COLUMNS), np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
     return burst(s, *none, (0, 0), room or s.log_at.size // 4, 1 << 60)
 
 
@@ -195,16 +199,16 @@ def test_shifts_keep_every_energy_to_the_last_bit(seed):
     s.tally[LOG] = 0
     kept = (s.value.copy(), s.node[:, SIZE].copy())
     before = costs_of_labellings(s)
-    stack, below = np.zeros((30, 4), np.int64), np.zeros(30)
+    stack, below = np.zeros((30, COLUMNS), np.int64), np.zeros(30)
     path = []
     for _ in range(3):
         v = int(rng.integers(network.states.size))
-        path.append((v, int(rng.integers(network.states[v])), int(rng.integers(2))))
+        path.append((v, int(rng.integers(network.states[v])), int(rng.integers(4))))
     if resume(s, stack, below, np.array(path)):
         wanted = {
             labelling: cost
             for labelling, cost in before.items()
-            if all((labelling[v] == k) != bool(taken) for v, k, taken in path)
+            if all(ALLOWS[kind](labelling[v], k) for v, k, kind in path)
         }
         if settle(s) == CONFLICT:
             assert min(wanted.values(), default=np.inf) >= s.level[CUT]

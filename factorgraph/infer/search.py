@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..kernels.network import Network, network_energy
-from ..kernels.search import MARK, TAKEN, burst, resume
+from ..kernels.search import COLUMNS, KIND, OPEN, burst, resume
 from ..kernels.search_consistency import CONFLICT, FULL, SLICE
 from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, NODES, ROUNDING, SIZE, SLACK, WORK
 from ..kernels.search_root import descend, sweep_root
@@ -28,7 +28,7 @@ from .solver import Answer, Solver
 #: Table entries that one kernel call reads: some 50 ms.
 WORK_SLICE = 4_000_000
 #: Sweeps at the root at most; they end when ten of them close less than this share of the gap.
-SWEEPS, CLOSED = 400, 0.02
+SWEEPS, CLOSED = 400, 0.2
 #: Share of the nodes that are visited on the way back to open ones: bursts grow above, shrink below.
 REPLAY = (0.05, 0.1)
 LONGEST_BURST = 1 << 14
@@ -196,11 +196,11 @@ class Search:
     def _branch(self) -> None:
         """Search below the root."""
         deepest = int(self.costs.node[:, SIZE].sum())  # every decision takes a state at least
-        stack, below = np.zeros((deepest, 4), np.int64), np.zeros(deepest)
+        stack, below = np.zeros((deepest, COLUMNS), np.int64), np.zeros(deepest)
         if self._burst(stack, below, 0, 0) == CONFLICT:
             return
         self.costs.tally[LOG] = 0  # the root is not taken back
-        heap = [(self._constant(), 0, np.zeros((0, MARK), np.int64))]
+        heap = [(self._constant(), 0, np.zeros((0, OPEN), np.int64))]
         number, taken, limit, replayed = 1, 0, 1, 0
         while heap and heap[0][0] < self.costs.level[CUT]:
             constant, _, path = heapq.heappop(heap)
@@ -214,9 +214,9 @@ class Search:
             replayed += floor
             self._burst(stack, below, floor, limit if taken < OPEN_BYTES else np.iinfo(np.int64).max)
             for d in range(floor, int(self.costs.tally[DEPTH])):
-                if not stack[d, TAKEN] and below[d] < self.costs.level[CUT]:
-                    child = stack[: d + 1, :MARK].copy()
-                    child[d, TAKEN] = 1
+                if stack[d, OPEN] and below[d] < self.costs.level[CUT]:
+                    child = stack[: d + 1, :OPEN].copy()
+                    child[d, KIND] ^= 1
                     heapq.heappush(heap, (max(constant, float(below[d])), number, child))
                     number += 1
                     taken += child.nbytes

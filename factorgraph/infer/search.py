@@ -21,7 +21,7 @@ from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
 from .network import incidence_of, network_of
 from .ranking import Ranking
-from .search_costs import WORTH, costs_of, room_of
+from .search_costs import ROUNDED, WORTH, costs_of, room_of
 from .solution import TOLERANCE, Status
 from .solver import Answer, Solver
 
@@ -86,7 +86,12 @@ class Search:
         if initial is not None:
             self.labels = np.where(initial >= 0, initial, self.labels)
         self.trial = self.labels.copy()
-        self.energy, self.bound = float(network_energy(network, self.labels)), -np.inf
+        tables = np.minimum.reduceat(network.tables, network.start[:-1]) if network.tables.size else np.zeros(0)
+        minima = np.append(least, tables)
+        self.bound = float(minima.sum())
+        if self.bound < np.inf:
+            self.bound -= ROUNDED * float(np.abs(minima).sum())
+        self.energy = float(network_energy(network, self.labels))
         self.room = room_of(network)
         self.deadline = np.inf
 
@@ -94,9 +99,10 @@ class Search:
         """Search until the minimum is proven (OPTIMAL, INFEASIBLE) or the deadline is over (BOUNDED)."""
         self.deadline = deadline
         try:
-            self._descend()
-            while self._prove():
-                pass
+            if self.bound < np.inf:
+                self._descend()
+                while self._prove():
+                    pass
         except _Late:
             return Status.BOUNDED
         if self.energy == np.inf:
@@ -107,14 +113,11 @@ class Search:
     def _prove(self) -> bool:
         """Prove that nothing is better than `labels`; whether that must be done again, on costs of a finer grain: they
         are rounded to the gap that is known before."""
-        costs = costs_of(self.network, self.labels, self.energy)
-        if costs is None:
-            return False
-        self.costs, before = costs, self.energy
+        self.costs, before = costs_of(self.network, self.labels, self.energy), self.energy
         if self._relax():
             self._branch()
         self._raise(np.inf)
-        close = costs.level[SLACK] <= TOLERANCE * max(1.0, abs(self.energy))
+        close = self.costs.level[SLACK] <= TOLERANCE * max(1.0, abs(self.energy))
         return not (close or self._whole() or self.energy == before)
 
     def _whole(self) -> bool:
@@ -225,7 +228,8 @@ class Search:
                 limit = min(2 * limit, LONGEST_BURST)
             elif share < REPLAY[0]:
                 limit = max(1, limit // 2)
-            self.costs.level[LEAST] = max(self.costs.level[GRAIN], WORTH * (self.costs.level[CUT] - constant))
+            if self.energy < np.inf:
+                self.costs.level[LEAST] = max(self.costs.level[GRAIN], WORTH * (self.costs.level[CUT] - constant))
 
 
 class _Late(Exception):

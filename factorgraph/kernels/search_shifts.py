@@ -175,6 +175,12 @@ def _next(s, f):
 
 
 @inner
+def lends(lenders, position):
+    """Whether the entry at this position of a scope is among the lenders; those after 62 never are."""
+    return lenders >> min(position, 62) & 1 == 1
+
+
+@inner
 def _cost(s, f, lenders):
     """c_f of the labelling at the digits, and the unaries of the entries among `lenders`."""
     at, moved = s.factor[f, START], 0.0
@@ -183,7 +189,7 @@ def _cost(s, f, lenders):
         state = s.state[first + s.digit[0, e - s.factor[f, PTR]], LIVE]
         at += s.digit[1, e - s.factor[f, PTR]] * state
         moved += s.value[s.entry[e, SHIFT] + state]
-        if lenders >> (e - s.factor[f, PTR]) & 1:
+        if lends(lenders, e - s.factor[f, PTR]):
             moved -= s.value[first + state]
     s.tally[WORK] += s.factor[f + 1, PTR] - s.factor[f, PTR]
     return s.tables[at] - moved
@@ -207,7 +213,7 @@ def _table_extend(s, f, t, amounts, lack):
     """Bring from the lenders' unaries what factor f lacks to give `amounts`; False where d would go out of reach."""
     lenders = s.entry[t, LENDERS]
     for e in range(s.factor[f, PTR], s.factor[f + 1, PTR]):
-        if lenders >> (e - s.factor[f, PTR]) & 1 == 0:
+        if not lends(lenders, e - s.factor[f, PTR]):
             continue
         lenders ^= 1 << (e - s.factor[f, PTR])  # the others' are counted on: no more is brought than must be
         y = s.entry[e, VAR]

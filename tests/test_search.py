@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import time
 
 import numpy as np
@@ -17,7 +18,7 @@ from factorgraph.infer.network import asked_of
 from factorgraph.infer.search import Search
 from factorgraph.infer.search_costs import costs_of
 from factorgraph.kernels.network import Network, network_energy
-from factorgraph.kernels.search import burst, resume
+from factorgraph.kernels.search import ABOVE, COLUMNS, IS, NOT, UPTO, burst, resume
 from factorgraph.kernels.search_consistency import CONFLICT, FULL
 from factorgraph.kernels.search_costs import BASE, CUT, FIRST, LIVE, LOG, PTR, SHIFT, SIZE, START, STATES, VAR
 from factorgraph.kernels.search_root import sweep_root
@@ -76,7 +77,7 @@ def check_answer(search: Search, status: fg.Status, least: float) -> None:
     assert least - close <= search.bound <= least + 1e-12 * max(1.0, abs(least))
 
 
-@settings(max_examples=10 * settings.default.max_examples)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(st.integers(0, 1 << 32))
 def test_search_finds_what_enumeration_finds(seed):
     rng = np.random.default_rng(seed)
@@ -151,9 +152,12 @@ def least_costs(s) -> float:
     return least
 
 
+ALLOWS = {IS: operator.eq, NOT: operator.ne, UPTO: operator.le, ABOVE: operator.gt}
+
+
 def settle(s, room=None) -> int:
     """Work off all flags."""
-    none = np.zeros((0, 4), np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    none = np.zeros((0, COLUMNS), np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)
     return burst(s, *none, (0, 0), room or s.log_at.size // 4, 1 << 60)
 
 
@@ -163,10 +167,10 @@ def test_shifts_keep_every_energy_to_the_last_bit(seed):
     network = random_network(rng, int(rng.integers(2, 6)), 3, 3, 6, None if seed % 2 else floats(rng), 0.15)
     labels = rng.integers(0, network.states)
     energy = float(network_energy(network, labels)) if seed % 3 else np.inf
-    s = costs_of(network, labels, energy)
-    if s is None:
+    if Search(network).bound == np.inf:
         assert least_energy(network) == np.inf
         return
+    s = costs_of(network, labels, energy)
     before = costs_of_labellings(s)
     for labelling, cost in before.items():
         true = network_energy(network, np.array(labelling)) - s.level[BASE]
@@ -192,19 +196,19 @@ def test_shifts_keep_every_energy_to_the_last_bit(seed):
         return
     check()
     assert least_costs(s) >= 0
-    s.count[LOG] = 0
+    s.tally[LOG] = 0
     kept = (s.value.copy(), s.node[:, SIZE].copy())
     before = costs_of_labellings(s)
-    stack, below = np.zeros((30, 4), np.int64), np.zeros(30)
+    stack, below = np.zeros((30, COLUMNS), np.int64), np.zeros(30)
     path = []
     for _ in range(3):
         v = int(rng.integers(network.states.size))
-        path.append((v, int(rng.integers(network.states[v])), int(rng.integers(2))))
+        path.append((v, int(rng.integers(network.states[v])), int(rng.integers(4))))
     if resume(s, stack, below, np.array(path)):
         wanted = {
             labelling: cost
             for labelling, cost in before.items()
-            if all((labelling[v] == k) != bool(taken) for v, k, taken in path)
+            if all(ALLOWS[kind](labelling[v], k) for v, k, kind in path)
         }
         if settle(s) == CONFLICT:
             assert min(wanted.values(), default=np.inf) >= s.level[CUT]
@@ -227,8 +231,8 @@ def test_a_full_log_asks_for_room():
 # Longer searches
 
 
-def hard_network(seed: int, count: int = 40, forbid: float = 0.05) -> Network:
-    """Takes some thousand conflicts."""
+def hard_network(seed: int, count: int = 32, forbid: float = 0.05) -> Network:
+    """Takes a thousand conflicts or so."""
     rng = np.random.default_rng(seed)
     return random_network(rng, count, 4, 3, 3 * count, lambda size: rng.integers(0, 40, size).astype(float), forbid, 2)
 
@@ -250,7 +254,7 @@ def test_a_search_may_be_stopped_at_any_moment(monkeypatch):
         if search.energy < np.inf:
             assert network_energy(network, search.labels) == search.energy
         bounds.append(search.bound)
-    assert bounds[-1] > -np.inf
+    assert bounds[0] > -np.inf and bounds[-1] >= bounds[0]
 
 
 def test_slices_memory_and_room_in_the_log_change_no_answer(monkeypatch):
@@ -259,7 +263,7 @@ def test_slices_memory_and_room_in_the_log_change_no_answer(monkeypatch):
     assert first.run() == fg.Status.OPTIMAL
     again = Search(network)
     again.run()
-    assert (again.labels == first.labels).all() and again.costs.count.tolist() == first.costs.count.tolist()
+    assert (again.labels == first.labels).all() and again.costs.tally.tolist() == first.costs.tally.tolist()
     monkeypatch.setattr(searching, "WORK_SLICE", 5_000)
     sliced = Search(network)
     sliced.run()
@@ -308,7 +312,7 @@ def test_toulbar2_rounds_honestly():
         best = fg.solve(g, method="brute")
         s = fg.solve(g, method=fg.Toulbar2(decimals=int(rng.integers(0, 9))))
         assert s.bound <= best.energy <= s.energy
-        assert s.status == fg.Status.OPTIMAL or s.gap < 30
+        assert s.status == fg.Status.OPTIMAL or s.gap < 40
         fine = fg.solve(g, method="toulbar2", time_limit=60, initial=dict(x=np.zeros(8, int)))
         assert fine.status == fg.Status.OPTIMAL and fine.energy == pytest.approx(best.energy, abs=1e-6)
         assert set(fine.components.method) == {"toulbar2"}

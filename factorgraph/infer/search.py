@@ -12,24 +12,24 @@ from typing import ClassVar
 import numpy as np
 
 from ..kernels.network import Network, network_energy
-from ..kernels.search import MARK, TAKEN, burst, resume
+from ..kernels.search import COLUMNS, KIND, OPEN, burst, resume
 from ..kernels.search_consistency import CONFLICT, FULL, SLICE
-from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, ROUNDING, SIZE, SLACK, WORK
+from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, LOG, NODES, ROUNDING, SIZE, SLACK, WORK
 from ..kernels.search_root import descend, sweep_root
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
 from .network import incidence_of, network_of
 from .ranking import Ranking
-from .search_costs import WORTH, costs_of, room_of
+from .search_costs import ROUNDED, WORTH, costs_of, room_of
 from .solution import TOLERANCE, Status
 from .solver import Answer, Solver
 
 #: Table entries that one kernel call reads: some 50 ms.
 WORK_SLICE = 4_000_000
 #: Sweeps at the root at most; they end when ten of them close less than this share of the gap.
-SWEEPS, CLOSED = 400, 0.02
-#: Share of the work that going back to open nodes should take: bursts grow above, shrink below.
+SWEEPS, CLOSED = 400, 0.2
+#: Share of the nodes that are visited on the way back to open ones: bursts grow above, shrink below.
 REPLAY = (0.05, 0.1)
 LONGEST_BURST = 1 << 14
 #: Bytes that open nodes may take; beyond, the search goes on depth first.
@@ -60,7 +60,7 @@ class ExactSearch(Solver):
         if not loopy.all():
             DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
         for i in np.flatnonzero(loopy):
-            part = asked.part([i])
+            part = asked.part(np.array([i]))
             scene = network_of(part)
             search = Search(scene.network, None if self.initial is None else self.initial[scene.variables])
             status = search.run(deadline)
@@ -86,7 +86,12 @@ class Search:
         if initial is not None:
             self.labels = np.where(initial >= 0, initial, self.labels)
         self.trial = self.labels.copy()
-        self.energy, self.bound = float(network_energy(network, self.labels)), -np.inf
+        tables = np.minimum.reduceat(network.tables, network.start[:-1]) if network.tables.size else np.zeros(0)
+        minima = np.append(least, tables)
+        self.bound = float(minima.sum())
+        if self.bound < np.inf:
+            self.bound -= ROUNDED * float(np.abs(minima).sum())
+        self.energy = float(network_energy(network, self.labels))
         self.room = room_of(network)
         self.deadline = np.inf
 
@@ -94,9 +99,10 @@ class Search:
         """Search until the minimum is proven (OPTIMAL, INFEASIBLE) or the deadline is over (BOUNDED)."""
         self.deadline = deadline
         try:
-            self._descend()
-            while self._prove():
-                pass
+            if self.bound < np.inf:
+                self._descend()
+                while self._prove():
+                    pass
         except _Late:
             return Status.BOUNDED
         if self.energy == np.inf:
@@ -107,14 +113,11 @@ class Search:
     def _prove(self) -> bool:
         """Prove that nothing is better than `labels`; whether that must be done again, on costs of a finer grain: they
         are rounded to the gap that is known before."""
-        costs = costs_of(self.network, self.labels, self.energy)
-        if costs is None:
-            return False
-        self.costs, before = costs, self.energy
+        self.costs, before = costs_of(self.network, self.labels, self.energy), self.energy
         if self._relax():
             self._branch()
         self._raise(np.inf)
-        close = costs.level[SLACK] <= TOLERANCE * max(1.0, abs(self.energy))
+        close = self.costs.level[SLACK] <= TOLERANCE * max(1.0, abs(self.energy))
         return not (close or self._whole() or self.energy == before)
 
     def _whole(self) -> bool:
@@ -139,7 +142,7 @@ class Search:
         """Let the search know the best labelling."""
         level = self.costs.level
         level[BEST], level[CUT] = self.energy, self.energy - level[BASE] - level[SLACK]
-        self.costs.count[DIRTY] = 1
+        self.costs.tally[DIRTY] = 1
 
     def _descend(self) -> None:
         """Improve `trial`; keep it if it is better than the best."""
@@ -160,7 +163,7 @@ class Search:
         """Search below the first `floor` decisions until `fails` conflicts, or only settle (0): see `burst`."""
         while True:
             s = self.costs
-            until = s.count[WORK] + WORK_SLICE
+            until = s.tally[WORK] + WORK_SLICE
             code = burst(s, stack, below, self.labels, self.trial, (floor, fails), self.room, until)
             self.energy = float(s.level[BEST])
             if code == FULL:
@@ -178,7 +181,7 @@ class Search:
             for ascending in (True, False):
                 at = 0
                 while 0 <= at < count:
-                    at = sweep_root(self.costs, at, ascending, self.costs.count[WORK] + WORK_SLICE, self.trial)
+                    at = sweep_root(self.costs, at, ascending, self.costs.tally[WORK] + WORK_SLICE, self.trial)
                     self._check_time()
                 if at < 0:
                     return False
@@ -196,37 +199,37 @@ class Search:
     def _branch(self) -> None:
         """Search below the root."""
         deepest = int(self.costs.node[:, SIZE].sum())  # every decision takes a state at least
-        stack, below = np.zeros((deepest, 4), np.int64), np.zeros(deepest)
+        stack, below = np.zeros((deepest, COLUMNS), np.int64), np.zeros(deepest)
         if self._burst(stack, below, 0, 0) == CONFLICT:
             return
-        self.costs.count[LOG] = 0  # the root is not taken back
-        heap = [(self._constant(), 0, np.zeros((0, MARK), np.int64))]
-        number, taken, limit, replayed, begun = 1, 0, 1, 0, int(self.costs.count[WORK])
+        self.costs.tally[LOG] = 0  # the root is not taken back
+        heap = [(self._constant(), 0, np.zeros((0, OPEN), np.int64))]
+        number, taken, limit, replayed = 1, 0, 1, 0
         while heap and heap[0][0] < self.costs.level[CUT]:
             constant, _, path = heapq.heappop(heap)
             taken -= path.nbytes
             self._raise(constant)
             self._check_time()
-            before = int(self.costs.count[WORK])
             possible = resume(self.costs, stack, below, path)
-            floor = int(self.costs.count[DEPTH])
+            floor = int(self.costs.tally[DEPTH])
             if not possible or self._burst(stack, below, floor, 0) == CONFLICT:
                 continue
-            replayed += int(self.costs.count[WORK]) - before
+            replayed += floor
             self._burst(stack, below, floor, limit if taken < OPEN_BYTES else np.iinfo(np.int64).max)
-            for d in range(floor, int(self.costs.count[DEPTH])):
-                if not stack[d, TAKEN] and below[d] < self.costs.level[CUT]:
-                    child = stack[: d + 1, :MARK].copy()
-                    child[d, TAKEN] = 1
+            for d in range(floor, int(self.costs.tally[DEPTH])):
+                if stack[d, OPEN] and below[d] < self.costs.level[CUT]:
+                    child = stack[: d + 1, :OPEN].copy()
+                    child[d, KIND] ^= 1
                     heapq.heappush(heap, (max(constant, float(below[d])), number, child))
                     number += 1
                     taken += child.nbytes
-            share = replayed / (int(self.costs.count[WORK]) - begun + 1)
+            share = replayed / int(self.costs.tally[NODES])
             if share > REPLAY[1]:
                 limit = min(2 * limit, LONGEST_BURST)
             elif share < REPLAY[0]:
                 limit = max(1, limit // 2)
-            self.costs.level[LEAST] = max(self.costs.level[GRAIN], WORTH * (self.costs.level[CUT] - constant))
+            if self.energy < np.inf:
+                self.costs.level[LEAST] = max(self.costs.level[GRAIN], WORTH * (self.costs.level[CUT] - constant))
 
 
 class _Late(Exception):

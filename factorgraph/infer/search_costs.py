@@ -46,18 +46,18 @@ from .network import incidence_of
 DIGITS, SPARE = 46, 4
 #: Rises of the bound below this share of a typical cost, or of the gap, are not worth their while.
 WORTH = 1e-3
+#: What sums of float64 energies may be off, by their size.
+ROUNDED = 2.0**-50
 #: Integers beyond this are treated like any numbers.
 LARGEST = 2.0**40
 
 
-def costs_of(network: Network, labels: np.ndarray, energy: float) -> Costs | None:
-    """Costs of labellings better than `energy`, that of `labels`; None where a table forbids everything."""
+def costs_of(network: Network, labels: np.ndarray, energy: float) -> Costs:
+    """Costs of labellings better than `energy`, that of `labels`; no table may forbid everything."""
     states, first = network.states, network.first
     entries = np.append(network.unary, network.tables)
     starts = np.append(first[:-1], first[-1] + network.start[:-1])
     least = np.minimum.reduceat(entries, starts)
-    if not (least < np.inf).all():
-        return None
     unary, tables, level = _rounded(entries, starts, least, energy, first[-1])
     incidence = incidence_of(network)
     owner = np.repeat(np.arange(states.size), states)
@@ -78,9 +78,9 @@ def costs_of(network: Network, labels: np.ndarray, energy: float) -> Costs | Non
     entry[:, OWNER], entry[:, ENTRY] = incidence.owner, incidence.entry
     value = np.zeros(1 + owner.size + wide.sum())
     value[1 : 1 + owner.size] = unary
-    count = np.zeros(COUNTS, np.int64)
-    count[TOP] = count[DOUBTS] = states.size - 1
-    count[LAST], count[DIRTY] = -1, 1
+    tally = np.zeros(COUNTS, np.int64)
+    tally[TOP] = tally[DOUBTS] = states.size - 1
+    tally[LAST], tally[DIRTY] = -1, 1
     room = room_of(network)
     return Costs(
         node=node,
@@ -93,7 +93,7 @@ def costs_of(network: Network, labels: np.ndarray, energy: float) -> Costs | Non
         trace=np.repeat([[0, -1]], value.size, axis=0),
         log_at=np.empty(4 * room, np.int64),
         log_old=np.empty(4 * room),
-        count=count,
+        tally=tally,
         level=level,
         scratch=np.empty((3, int(states.max(initial=1)))),
         digit=np.empty((2, int(np.diff(network.ptr).max(initial=1))), np.int64),
@@ -124,7 +124,7 @@ def _rounded(
     above = entries - np.repeat(least, np.diff(np.append(starts, entries.size)))
     most = np.maximum.reduceat(np.where(above < np.inf, above, 0.0), starts)
     gap = energy - base if known else float(most.sum())
-    level[ROUNDING] = 0.0 if whole else 2.0**-50 * float((np.abs(least) + np.minimum(most, gap)).sum())
+    level[ROUNDING] = 0.0 if whole else ROUNDED * float((np.abs(least) + np.minimum(most, gap)).sum())
     if known:
         above[above > gap + level[ROUNDING]] = np.inf
     gap = max(gap, 1.0 if whole else 1e-12 * max(1.0, abs(base)))

@@ -1,7 +1,7 @@
 """Exact search by toulbar2 (Allouche, de Givry, Katsirelos, Schiex, Zytnicki 2015), where pytoulbar2 is installed.
 
-toulbar2 counts in whole costs, so that energies are rounded to some decimals. A sum of N entries is off by N / 2 units
-at most, and as much is taken from its bound.
+toulbar2 counts in whole costs, so that energies are rounded to some decimals. A sum of N entries is off by N units at
+most, and as much is taken from its bound.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Toulbar2(Solver):
 
     time_limit: float | None = None
     initial: np.ndarray | None = None
-    decimals: int = 8
+    decimals: int = 9
     name: ClassVar[str] = "toulbar2"
 
     def exact_on(self, plan: Plan, component: int) -> bool:
@@ -53,7 +53,7 @@ class Toulbar2(Solver):
         if not loopy.all():
             DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
         for i in np.flatnonzero(loopy):
-            part = asked.part([i])
+            part = asked.part(np.array([i]))
             scene = network_of(part)
             start = None if self.initial is None else self.initial[scene.variables].astype(np.int64)
             labels, bound, status = self._search(package, scene.network, start, deadline - time.perf_counter())
@@ -88,9 +88,9 @@ class Toulbar2(Solver):
             )
         if seconds <= 0:
             return labels, float(least.sum()), Status.BOUNDED
-        unit = 10.0**-decimals
         whole = all((part == np.rint(part)).all() for part in parts)
-        allowance = 0.0 if whole else unit * len(parts) / 2 + 2.0**-50 * float(np.abs(least).sum() + most)
+        decimals = 0 if whole else decimals
+        allowance = 0.0 if whole else 10.0**-decimals * len(parts) + 2.0**-50 * float(np.abs(least).sum() + most)
         top = min(most, energy - float(least.sum()) + 2 * allowance) + 1
         problem = package.CFN(top, decimals)
         for v, count in enumerate(net.states):

@@ -1,8 +1,9 @@
 """Depth-first branch and bound, in bursts: a burst ends with its subtree, or after so many conflicts.
 
-A decision gives a variable a state, and where that fails, takes the state from it. Which variable: the one that
-failed last (Lecoutre et al. 2009), else fewest states per weight of conflicts (Boussemart et al. 2004), among those
-whose supports disagree. If all supports agree, they are a labelling that costs no more than the bound.
+A decision gives a variable a state, and where that fails, takes the state from it; many states are halved instead, in
+their order. Which variable: the one that failed last (Lecoutre et al. 2009), else fewest states per weight of conflicts
+(Boussemart et al. 2004), among those whose supports disagree. If all supports agree, they are a labelling that costs no
+more than the bound.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .search_costs import (
     SHIFT,
     SIZE,
     SLACK,
+    STATES,
     SUPPORT,
     VAR,
     WEIGHT,
@@ -43,40 +45,71 @@ from .search_costs import (
 )
 from .search_shifts import cell
 
-#: Columns of the stack: what was decided, whether the state was given or taken, and where the log was before.
-VARIABLE, STATE, TAKEN, MARK = range(4)
+#: Columns of the stack: what was decided, whether the other side is still to be searched, where the log was before.
+VARIABLE, STATE, KIND, OPEN, MARK = range(5)
+COLUMNS = 5
+#: Kinds of decisions: the state, not the state, states up to it, states above it. The other side differs in one bit.
+IS, NOT, UPTO, ABOVE = range(4)
+#: Variables with more states than this are halved.
+MANY = 10
 
 
 @inner
-def _apply(s, v, k, taken):
-    if taken:
-        forbid(s, v, k)
-    else:
+def _apply(s, v, k, kind):
+    """Take from v the states that the decision excludes."""
+    if kind == IS and alive(s, v, k):
         assign(s, v, k)
+        return
+    first = s.node[v, FIRST]
+    for i in range(s.node[v, SIZE] - 1, -1, -1):
+        j = s.state[first + i, LIVE]
+        if (j == k) if kind == NOT else (j > k) if kind == UPTO else (j <= k) if kind == ABOVE else True:
+            forbid(s, v, j)
 
 
 @inner
 def _push(s, stack, below, decision):
-    """Decide (variable, state, taken); `below` keeps the bound of the node."""
-    v, k, taken = decision
-    row = stack[s.count[DEPTH]]
-    row[VARIABLE], row[STATE], row[TAKEN], row[MARK] = v, k, taken, s.count[LOG]
-    below[s.count[DEPTH]] = s.value[0]
-    s.count[DEPTH] += 1
-    s.count[NODES] += 1
-    s.count[NODE] = s.count[NODES]
-    _apply(s, v, k, taken)
+    """Decide (variable, state, kind, open); `below` keeps the bound of the node."""
+    v, k, kind, open_ = decision
+    row = stack[s.tally[DEPTH]]
+    row[VARIABLE], row[STATE], row[KIND], row[OPEN], row[MARK] = v, k, kind, open_, s.tally[LOG]
+    below[s.tally[DEPTH]] = s.value[0]
+    s.tally[DEPTH] += 1
+    s.tally[NODES] += 1
+    s.tally[NODE] = s.tally[NODES]
+    _apply(s, v, k, kind)
+
+
+@inner
+def _middle(s, v):
+    """The state up to which v has half of its states."""
+    n = 0
+    for k in range(s.node[v, STATES]):
+        n += alive(s, v, k)
+        if 2 * n >= s.node[v, SIZE]:
+            return k
+    return 0
+
+
+@inner
+def _decide(s, stack, below, v, k):
+    """Give v state k, or the half of its states where that is."""
+    if s.node[v, SIZE] > MANY:
+        middle = _middle(s, v)
+        _push(s, stack, below, (v, middle, UPTO if k <= middle else ABOVE, 1))
+    else:
+        _push(s, stack, below, (v, k, IS, 1))
 
 
 @inner
 def _retreat(s, stack, below, floor):
     """Back to the last decision above `floor` that has another side, and take that; False where there is none."""
-    while s.count[DEPTH] > floor:
-        s.count[DEPTH] -= 1
-        row = stack[s.count[DEPTH]]
+    while s.tally[DEPTH] > floor:
+        s.tally[DEPTH] -= 1
+        row = stack[s.tally[DEPTH]]
         undo(s, row[MARK])
-        if not row[TAKEN] and below[s.count[DEPTH]] < s.level[CUT]:
-            _push(s, stack, below, (row[VARIABLE], row[STATE], 1))
+        if row[OPEN] and below[s.tally[DEPTH]] < s.level[CUT]:
+            _push(s, stack, below, (row[VARIABLE], row[STATE], row[KIND] ^ 1, 0))
             return True
     return False
 
@@ -93,8 +126,8 @@ def _keep(s, labels, best):
     if energy < s.level[BEST]:
         s.level[BEST] = energy
         s.level[CUT] = energy - s.level[BASE] - s.level[SLACK]
-        s.count[FOUND] += 1
-        s.count[DIRTY] = 1
+        s.tally[FOUND] += 1
+        s.tally[DIRTY] = 1
         for v in range(labels.size):
             best[v] = labels[v]
 
@@ -139,7 +172,7 @@ def _choose(s, labels):
                 weight += s.factor[f, WEIGHT]
                 clash = clash or cost > 0
         if clash:
-            if v == s.count[LAST]:
+            if v == s.tally[LAST]:
                 last = v
             if s.node[v, SIZE] / weight < least:
                 best, least = v, s.node[v, SIZE] / weight
@@ -159,7 +192,7 @@ def burst(s, stack, below, best, labels, limits, room, until):
         if fails == 0 or (code != DONE and code != CONFLICT):
             return code
         if code == DONE:
-            s.count[WORK] += 4 * s.entry.shape[0]
+            s.tally[WORK] += 4 * s.entry.shape[0]
             _supports(s, labels)
             _keep(s, labels, best)
             v = _choose(s, labels) if s.value[0] < s.level[CUT] else -1
@@ -167,14 +200,14 @@ def burst(s, stack, below, best, labels, limits, room, until):
                 k = best[v]
                 if s.level[BEST] == np.inf or not alive(s, v, k) or s.value[s.node[v, FIRST] + k] > 0:
                     k = labels[v]
-                _push(s, stack, below, (v, k, 0))
+                _decide(s, stack, below, v, k)
                 continue
         else:
-            s.factor[s.count[FACTOR], WEIGHT] += 1
-        s.count[FAILS] += 1
-        if s.count[DEPTH] > floor:
-            s.count[LAST] = stack[s.count[DEPTH] - 1, VARIABLE]
-        if s.count[FAILS] >= fails:
+            s.factor[s.tally[FACTOR], WEIGHT] += 1
+        s.tally[FAILS] += 1
+        if s.tally[DEPTH] > floor:
+            s.tally[LAST] = stack[s.tally[DEPTH] - 1, VARIABLE]
+        if s.tally[FAILS] >= fails:
             return FAILED
         if not _retreat(s, stack, below, floor):
             return DONE
@@ -184,12 +217,11 @@ def burst(s, stack, below, best, labels, limits, room, until):
 def resume(s, stack, below, path):
     """Go back to the root and take the decisions of an open node, int64 (n, 3); False where they contradict."""
     undo(s, 0)
-    s.count[DEPTH] = s.count[FAILS] = 0
-    s.count[DIRTY] = 1
+    s.tally[DEPTH] = s.tally[FAILS] = 0
+    s.tally[DIRTY] = 1
     for n in range(path.shape[0]):
-        v, k, taken = path[n, VARIABLE], path[n, STATE], path[n, TAKEN]
-        if alive(s, v, k) == (taken != 0) and s.node[v, SIZE] == 1:
+        v = path[n, VARIABLE]
+        _push(s, stack, below, (v, path[n, STATE], path[n, KIND], 0))
+        if s.node[v, SIZE] == 0:
             return False
-        if alive(s, v, k):
-            _push(s, stack, below, (v, k, taken))
     return True

@@ -49,10 +49,10 @@ DONE, CONFLICT, FULL, SLICE, FAILED = range(5)
 @inner
 def pop(s, top, bits):
     """The last variable with one of the flags, −1 where there is none; `top` is the count that bounds it."""
-    v = s.count[top]
+    v = s.tally[top]
     while v >= 0 and not s.node[v, FLAG] & bits:
         v -= 1
-    s.count[top] = v
+    s.tally[top] = v
     return v
 
 
@@ -146,10 +146,10 @@ def _weigh(s):
                 k = s.state[first + i, LIVE]
                 if constant + s.value[first + k] >= s.level[CUT]:
                     forbid(s, v, k)
-            s.count[WORK] += s.node[v, SIZE]
+            s.tally[WORK] += s.node[v, SIZE]
             if s.node[v, SIZE] == 0:
                 return False
-    s.count[DIRTY] = 0
+    s.tally[DIRTY] = 0
     return True
 
 
@@ -157,19 +157,19 @@ def _weigh(s):
 def settle(s, room, until):
     """Work off the flags: DONE, CONFLICT, FULL (less than `room` left in the log) or SLICE (work beyond `until`)."""
     while True:
-        if s.log_at.size - s.count[LOG] < room:
+        if s.log_at.size - s.tally[LOG] < room:
             return FULL
-        if s.count[WORK] > until:
+        if s.tally[WORK] > until:
             return SLICE
         v = pop(s, TOP, ROSE | SHRANK)
         if v >= 0:
             shrank = s.node[v, FLAG] & SHRANK
             s.node[v, FLAG] &= DOUBT
-            s.count[WORK] += 1
+            s.tally[WORK] += 1
             if (shrank and not normalise(s, v)) or not _revise(s, v, shrank != 0):
                 return CONFLICT
             continue
-        if s.count[DIRTY]:
+        if s.tally[DIRTY]:
             if not _weigh(s):
                 return CONFLICT
             continue

@@ -16,7 +16,7 @@ import numpy as np
 
 from .jit import inner
 
-#: Columns of Costs.count: entries of the log, number of the open node, highest flags of both queues, work done, whether
+#: Columns of Costs.tally: entries of the log, number of the open node, highest flags of both queues, work done, whether
 #: the constant or the cut rose since states were last weighed, the last factor that moved costs, entries of the stack,
 #: conflicts, variable of the last conflict, nodes, labellings found.
 LOG, NODE, TOP, DOUBTS, WORK, DIRTY, FACTOR, DEPTH, FAILS, LAST, NODES, FOUND = range(12)
@@ -68,7 +68,7 @@ class Costs(NamedTuple):
     trace: np.ndarray  # int64 (values, 2)
     log_at: np.ndarray  # int64
     log_old: np.ndarray  # float64
-    count: np.ndarray  # int64 (COUNTS,)
+    tally: np.ndarray  # int64 (COUNTS,)
     level: np.ndarray  # float64 (LEVELS,)
     scratch: np.ndarray  # float64 (3, most states)
     digit: np.ndarray  # int64 (2, most arity)
@@ -77,11 +77,11 @@ class Costs(NamedTuple):
 @inner
 def put(s, at, new):
     """value[at] = new, logged."""
-    if s.trace[at, STAMP] != s.count[NODE]:
-        s.trace[at, STAMP] = s.count[NODE]
-        s.log_at[s.count[LOG]] = at
-        s.log_old[s.count[LOG]] = s.value[at]
-        s.count[LOG] += 1
+    if s.trace[at, STAMP] != s.tally[NODE]:
+        s.trace[at, STAMP] = s.tally[NODE]
+        s.log_at[s.tally[LOG]] = at
+        s.log_old[s.tally[LOG]] = s.value[at]
+        s.tally[LOG] += 1
     s.value[at] = new
 
 
@@ -89,18 +89,18 @@ def put(s, at, new):
 def flag(s, v, bits):
     """Remember that v needs a look."""
     s.node[v, FLAG] |= bits
-    if bits & (ROSE | SHRANK) and v > s.count[TOP]:
-        s.count[TOP] = v
-    if bits & DOUBT and v > s.count[DOUBTS]:
-        s.count[DOUBTS] = v
+    if bits & (ROSE | SHRANK) and v > s.tally[TOP]:
+        s.tally[TOP] = v
+    if bits & DOUBT and v > s.tally[DOUBTS]:
+        s.tally[DOUBTS] = v
 
 
 @inner
 def resize(s, v, size):
     """size[v] = size, logged."""
-    s.log_at[s.count[LOG]] = -1 - v
-    s.log_old[s.count[LOG]] = s.node[v, SIZE]
-    s.count[LOG] += 1
+    s.log_at[s.tally[LOG]] = -1 - v
+    s.log_old[s.tally[LOG]] = s.node[v, SIZE]
+    s.tally[LOG] += 1
     s.node[v, SIZE] = size
     flag(s, v, SHRANK | DOUBT)
 
@@ -138,15 +138,15 @@ def alive(s, v, k):
 @inner
 def undo(s, mark):
     """Take back all that was logged since the log had `mark` entries; nothing is flagged any more."""
-    for n in range(s.count[LOG] - 1, mark - 1, -1):
+    for n in range(s.tally[LOG] - 1, mark - 1, -1):
         at = s.log_at[n]
         if at < 0:
             s.node[-1 - at, SIZE] = np.int64(s.log_old[n])
         else:
             s.value[at] = s.log_old[n]
-    s.count[LOG] = mark
-    for v in range(max(s.count[TOP], s.count[DOUBTS]) + 1):
+    s.tally[LOG] = mark
+    for v in range(max(s.tally[TOP], s.tally[DOUBTS]) + 1):
         s.node[v, FLAG] = 0
-    s.count[TOP] = s.count[DOUBTS] = -1
-    s.count[NODES] += 1
-    s.count[NODE] = s.count[NODES]
+    s.tally[TOP] = s.tally[DOUBTS] = -1
+    s.tally[NODES] += 1
+    s.tally[NODE] = s.tally[NODES]

@@ -62,7 +62,7 @@ def _least(s, f, t, out):
             j = s.state[s.node[y, FIRST] + n, LIVE]
             least = min(least, s.tables[row + j * cross] - s.value[s.entry[o, SHIFT] + j])
         out[i] = least - s.value[s.entry[t, SHIFT] + k]
-    s.count[WORK] += s.node[x, SIZE] * s.node[y, SIZE]
+    s.tally[WORK] += s.node[x, SIZE] * s.node[y, SIZE]
 
 
 @inner
@@ -138,7 +138,7 @@ def sweep_root(s, begin, ascending, until, labels):
         if not _pull(s, v, ascending, labels):
             return -1
         _give(s, v, ascending)
-        if s.count[WORK] > until:
+        if s.tally[WORK] > until:
             return n + 1
     return count
 

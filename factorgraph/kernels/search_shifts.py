@@ -2,8 +2,8 @@
 
 A support of state k of a variable in factor f is a labelling of f with that state that costs nothing there. `seek`
 finds one for all states of a variable: what the cheapest labelling costs is projected from f to the unary of k (Schiex
-2000). A full support costs nothing in the unaries of f's other variables either: as much as that takes, and no more,
-is extended from these unaries to f first (Cooper 2003; Larrosa and Schiex 2003).
+2000). A full support costs nothing in the unaries of f's other variables either: as much as that takes, and no more, is
+extended from these unaries to f first (Cooper 2003; Larrosa and Schiex 2003).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def normalise(s, v):
             at = first + s.state[first + i, LIVE]
             put(s, at, s.value[at] - least)
         put(s, 0, s.value[0] + least)
-        s.count[DIRTY] = 1
+        s.tally[DIRTY] = 1
         return s.value[0] < s.level[CUT]
     return True
 
@@ -126,7 +126,7 @@ def pair_least(s, f, t, k, full):
         if cost < least:
             least = cost
             s.trace[own, HINT] = j
-    s.count[WORK] += s.node[y, SIZE]
+    s.tally[WORK] += s.node[y, SIZE]
     return least - s.value[own]
 
 
@@ -136,7 +136,7 @@ def _pair_extend(s, f, t, amounts):
     o = partner(s, f, t)
     x, y = s.entry[t, VAR], s.entry[o, VAR]
     step, cross = _steps(s, f, t)
-    s.count[WORK] += s.node[x, SIZE] * s.node[y, SIZE]
+    s.tally[WORK] += s.node[x, SIZE] * s.node[y, SIZE]
     for j in range(s.node[y, SIZE]):
         b = s.state[s.node[y, FIRST] + j, LIVE]
         lack = 0.0
@@ -175,6 +175,12 @@ def _next(s, f):
 
 
 @inner
+def lends(lenders, position):
+    """Whether the entry at this position of a scope is among the lenders; those after 62 never are."""
+    return lenders >> min(position, 62) & 1 == 1
+
+
+@inner
 def _cost(s, f, lenders):
     """c_f of the labelling at the digits, and the unaries of the entries among `lenders`."""
     at, moved = s.factor[f, START], 0.0
@@ -183,9 +189,9 @@ def _cost(s, f, lenders):
         state = s.state[first + s.digit[0, e - s.factor[f, PTR]], LIVE]
         at += s.digit[1, e - s.factor[f, PTR]] * state
         moved += s.value[s.entry[e, SHIFT] + state]
-        if lenders >> (e - s.factor[f, PTR]) & 1:
+        if lends(lenders, e - s.factor[f, PTR]):
             moved -= s.value[first + state]
-    s.count[WORK] += s.factor[f + 1, PTR] - s.factor[f, PTR]
+    s.tally[WORK] += s.factor[f + 1, PTR] - s.factor[f, PTR]
     return s.tables[at] - moved
 
 
@@ -207,7 +213,7 @@ def _table_extend(s, f, t, amounts, lack):
     """Bring from the lenders' unaries what factor f lacks to give `amounts`; False where d would go out of reach."""
     lenders = s.entry[t, LENDERS]
     for e in range(s.factor[f, PTR], s.factor[f + 1, PTR]):
-        if lenders >> (e - s.factor[f, PTR]) & 1 == 0:
+        if not lends(lenders, e - s.factor[f, PTR]):
             continue
         lenders ^= 1 << (e - s.factor[f, PTR])  # the others' are counted on: no more is brought than must be
         y = s.entry[e, VAR]
@@ -254,7 +260,7 @@ def seek(s, f, t, full):
     """
     x = s.entry[t, VAR]
     amounts = s.scratch[0]
-    s.count[FACTOR] = f
+    s.tally[FACTOR] = f
     if s.factor[f + 1, PTR] - s.factor[f, PTR] == 2:
         first = s.node[x, FIRST]
         for i in range(s.node[x, SIZE]):

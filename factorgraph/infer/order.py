@@ -33,7 +33,7 @@ from ..plan import Plan
 #: Steps of work (some nanoseconds each) of one kernel call, and of all tries: at least, and for each entry of a list.
 SLICE, LEAST_WORK, WORK_PER_ENTRY = 1 << 22, 1 << 27, 64
 #: A try that was given up before this share of so many variables was ordered is the last one.
-LARGE, NEARLY = 10_000, 0.7
+LARGE, NEARLY = 1000, 0.7
 #: Cells that cost no more than a step of looking for a better order.
 CELLS_PER_STEP = 4
 

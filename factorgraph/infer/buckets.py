@@ -11,11 +11,16 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.buckets import (
+    AXES,
     CELLS,
+    HELD,
     INDICES,
     MESSAGE,
+    PLACE,
     ROWS,
+    STATES,
     TABLES,
+    VAR,
     Allowed,
     Buckets,
     allow,
@@ -63,8 +68,9 @@ def arrange(
     n = var.size
     position = np.full(plan.states.size, -1, np.int32)
     position[var] = np.arange(n)
-    sep_ptr = np.zeros(n + 1, np.int64)
-    np.cumsum(known.degree[var], out=sep_ptr[1:])
+    row = np.zeros((n + 1, 12), np.int64)
+    row[:-1, VAR], row[:-1, STATES] = var, allowed.left[var]
+    row[1:, AXES] = np.cumsum(known.degree[var])
     factors = plan.factors
     total = int((factors.first[components + 1] - factors.first[components]).sum())
     rows, bucket, parent = np.empty(total, np.int64), np.full(total, n, np.int64), np.empty(n, np.int64)
@@ -72,14 +78,13 @@ def arrange(
     order = np.argsort(bucket, kind="stable")
     rows, bucket = rows[order], bucket[order]
     ptr = np.searchsorted(bucket, np.arange(n + 1))
-    none = np.zeros(0, np.int64)
-    sep, layout = np.empty((2, int(sep_ptr[-1])), np.int32)
-    b = Buckets(var, allowed.left[var], position, sep_ptr, sep, layout, none, none, none, np.empty((n, 7), np.int64))
+    sep, layout = np.empty((2, int(row[-1, AXES])), np.int32)
+    b = Buckets(row, position, sep, layout, rows)
     find_separators(factors, b, ptr, rows, parent, np.empty((2, n), np.int64), np.empty(n))
     where = np.concatenate([bucket, parent])
     source = np.concatenate([rows, -1 - np.arange(n)])[np.argsort(where, kind="stable")]
-    source_ptr = np.searchsorted(np.sort(where), np.arange(n + 1))
-    return b._replace(source_ptr=source_ptr, source=source), owner, rows[ptr[-1] :]
+    row[:, HELD] = np.searchsorted(np.sort(where), np.arange(n + 1))
+    return b._replace(source=source), owner, rows[ptr[-1] :]
 
 
 class Tables:
@@ -94,7 +99,8 @@ class Tables:
         self.asked, self.allowed, self.threads, self.deadline = asked, allowed, threads, deadline
         self.buckets, self.owner, self.fixed = arrange(plan, components, allowed, known)
         b = self.buckets
-        self.cells = b.size[:, MESSAGE] * b.states
+        self.cells = b.row[:-1, MESSAGE] * b.row[:-1, STATES]
+        self.entries = (b.row[:-1, MESSAGE] + 15) // 8 * 8  # with what vectors may write past a table's end
         self.bounds = np.searchsorted(self.owner, np.arange(components.size + 1))
         self.about = (plan.states, plan.offsets, energies, bias)
         self.labels = np.zeros(plan.states.size, np.int32)
@@ -109,7 +115,6 @@ class Tables:
             at = np.flatnonzero(allowed.left[variables] == 1)
             costs = bias[plan.offsets[variables[at]] + self.labels[variables[at]]].astype(np.float64)
             self.constant += np.bincount(owner[at], costs, components.size)
-        self.room = (b.message.size + 15) // 8 * 8
         self.pool = np.zeros(0)
         self.top = 0
 
@@ -117,7 +122,7 @@ class Tables:
         """Ranges of listed components whose messages are kept at once: all of them, or about TOGETHER entries."""
         count = self.bounds.size - 1
         entries = np.zeros(self.owner.size + 1, np.int64)
-        np.cumsum((self.buckets.size[:, MESSAGE] + 15) // 8 * 8, out=entries[1:])
+        np.cumsum(self.entries, out=entries[1:])
         ends = entries[self.bounds]
         first = 0
         while first < count:
@@ -129,47 +134,34 @@ class Tables:
     def place(self, limit: int, below: bool, together: bool = False) -> None:
         """Place the messages, each group's from 0 on; refuse what is too large before anything is allocated."""
         b = self.buckets
-        entries = (b.size[:, MESSAGE] + 15) // 8 * 8
-        before = np.cumsum(entries) - entries
+        before = np.cumsum(self.entries) - self.entries
         most = 0
-        message = np.zeros(b.var.size, np.int64)
         for first, last in self.groups(together):
             span = slice(self.bounds[first], self.bounds[last])
-            message[span] = before[span] - before[span][:1]
-            most = max(most, int(entries[span].sum()))
-        scratch = room_below(b.size, b.states) if below else b.size[:, ROWS] + b.size[:, TABLES]
-        self.top = most
-        need = 8 * (most + int(scratch.max(initial=0)) + int(b.size[:, INDICES].max(initial=0)))
+            b.row[:-1, PLACE][span] = before[span] - before[span][:1]
+            most = max(most, int(self.entries[span].sum()))
+        scratch = int((room_below(b.row) if below else b.row[:, ROWS] + b.row[:, TABLES]).max())
+        spots = int(b.row[:, INDICES].max())
+        self.top, self.size = most, most + scratch
+        need = 8 * (self.size + spots)
         if need > limit:
             raise FactorGraphError(
                 f"Elimination: the tables between cliques need {readable(need)}, the memory_limit is "
                 f"{readable(limit)}. Raise memory_limit, observe more variables, or use method='min-sum'"
             )
-        self.size = most + int(scratch.max(initial=0))
-        self.buckets = b._replace(message=message)
-        axes = int(np.diff(b.sep_ptr).max(initial=0)) + 1
-        wide = int(np.diff(b.source_ptr).max(initial=0)) + 1
-        states = int(b.states.max(initial=1))
-        self.shapes = axes, wide, states
-        arity = max(axes, int(np.diff(self.asked.plan.factors.row[:, 2]).max(initial=1)))
-        self.opened = Opened(
-            np.zeros((wide, STRIDE + axes), np.int64),
-            np.zeros(int(b.size[:, INDICES].max(initial=0)) + 1, np.int64),
-            np.zeros(states),
-            np.zeros(7, np.int64),
-            np.zeros(arity, np.int64),
-            np.zeros((2, arity), np.int64),
-            np.zeros(wide, np.int64),
-            self.labels,
-        )
+        axes = int(np.diff(b.row[:, AXES]).max(initial=0)) + 1
+        self.wide = int(np.diff(b.row[:, HELD]).max(initial=0)) + 1
+        self.states = int(b.row[:, STATES].max())
+        form = np.zeros((self.wide, STRIDE + axes), np.int64)
+        info, spots_ = np.zeros(7, np.int64), np.zeros(spots + 1, np.int64)
+        self.opened = Opened(form, spots_, np.zeros(self.states), info, np.zeros((3, axes), np.int64), self.labels)
         self.own = self._own()
 
     def _own(self) -> Own:
-        axes, wide, states = self.shapes
-        rows = buffer(int(self.buckets.size[:, ROWS].max(initial=0)), np.float64)
-        one = buffer(int(self.buckets.size[:, CELLS].max(initial=0)), np.float64)
-        at, digit = np.zeros((2, max(axes, wide)), np.int64)
-        return Own(rows, one, buffer(8 * states, np.float64), np.zeros(states), at, digit)
+        row, (_, columns) = self.buckets.row, self.opened.form.shape
+        rows, one = (buffer(int(row[:, column].max()), np.float64) for column in (ROWS, CELLS))
+        at = np.zeros((2, max(self.wide, columns)), np.int64)
+        return Own(rows, one, buffer(8 * self.states, np.float64), np.zeros(self.states), at)
 
     @property
     def fixed_arguments(self) -> tuple[Any, ...]:
@@ -203,24 +195,21 @@ class Tables:
                 sweep_some(i, start, stop, self.buckets, self.opened, own, self.pool, scale)
 
             self._rows(low, some, thread_count(self.threads, float(self.cells[low])))
-        b = self.buckets
-        low, high = self.bounds[first], self.bounds[last]
-        roots = low + np.flatnonzero(np.diff(b.sep_ptr[low : high + 1]) == 0)
-        sums = np.bincount(self.owner[roots] - first, self.pool[b.message[roots]], last - first)
+        roots = self._roots(first, last)
+        sums = np.bincount(self.owner[roots] - first, self.pool[self.buckets.row[roots, PLACE]], last - first)
         return np.asarray(self.constant[first:last] + sums)
 
     def down(self, first: int, last: int, total: np.ndarray, beta: float, outputs: tuple[Any, ...]) -> None:
         """After `up`, which gave `total`: marginals (of minima where beta is 0) and expected configurations."""
         b = self.buckets
         scale = (self.top, beta)
-        low, high = self.bounds[first], self.bounds[last]
-        roots = low + np.flatnonzero(np.diff(b.sep_ptr[low : high + 1]) == 0)
+        roots = self._roots(first, last)
         base = total[self.owner[roots] - first]
-        at = b.message[roots]
+        at = b.row[roots, PLACE]
         self.pool[at[base == np.inf]] = -np.inf
         if beta == 0.0:
             self.pool[at] -= np.where(base < np.inf, base, 0.0)
-        own = (self.own, np.zeros(int(np.diff(b.source_ptr).max(initial=0)) + 3, np.int64))
+        own = (self.own, np.zeros(self.wide + 2, np.int64))
         for start, stop in reversed(self.spans(first, last)):
             self._check()
             if self.cells[start] <= SLICE:
@@ -234,9 +223,14 @@ class Tables:
             self._rows(start, some, 1)
             descend_close(start, *self.fixed_arguments, self.opened, own, self.pool, scale, outputs)
 
+    def _roots(self, first: int, last: int) -> np.ndarray:
+        """Buckets of a group whose message is one number."""
+        low, high = self.bounds[first], self.bounds[last]
+        return np.asarray(low + np.flatnonzero(np.diff(self.buckets.row[low : high + 1, AXES]) == 0))
+
     def trace(self, first: int, last: int, labels: np.ndarray) -> None:
         """After `up` by minima: the best labels of a group's components."""
-        line = np.empty(self.shapes[2])
+        line = np.empty(self.states)
         for low, high in reversed(self.spans(first, last)):
             trace_back(low, high, *self.fixed_arguments, self.pool, labels, line)
 

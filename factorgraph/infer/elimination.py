@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
+from ..kernels.buckets import HELD, STATES
 from ..kernels.elimination_walk import draw_back, rank_back
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
@@ -138,8 +139,8 @@ class Elimination(Solver):
             free[live[first:last]] = tables.up(first, last, beta)
         check_distribution("sample", free, asked.components)
         inside = np.flatnonzero(np.isin(asked.plan.component, tables.asked.components))
-        line = np.empty(tables.shapes[2])
-        steps = float(np.diff(tables.buckets.source_ptr) @ tables.buckets.states) + 1
+        line = np.empty(tables.states)
+        steps = float(np.diff(tables.buckets.row[:, HELD]) @ tables.buckets.row[:-1, STATES]) + 1
         several = max(1, int(SLICE / 16 / steps))
 
         def draw(uniforms: np.ndarray, labels: np.ndarray) -> None:
@@ -154,7 +155,7 @@ class Elimination(Solver):
         """See Solver.rank; exact, equal labellings in a fixed order."""
         ranking = Ranking.empty(asked.plan, asked.components.size, k)
         live, tables = self._tables(asked)
-        line = np.empty(tables.shapes[2])
+        line = np.empty(tables.states)
         inside = np.flatnonzero(np.isin(asked.plan.component, tables.asked.components))
         labels = np.zeros((k, asked.plan.states.size), np.int32)
         labels[:, inside] = tables.labels[inside]

@@ -8,13 +8,32 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..kernels.order import BY_FILL, BY_WEIGHT, FINISHED, FULL, grow_order, start_order
-from ..kernels.order_heap import ALIVE, END, MOST, WORK, Greedy, count_pairs, list_neighbours
+from ..kernels.order_heap import (
+    ALIVE,
+    COMPONENT,
+    DEGREE,
+    END,
+    LIMIT,
+    LOG2,
+    MOST,
+    NOISE,
+    ROOM,
+    SCALE,
+    SIZE,
+    SPENT,
+    START,
+    WHEN,
+    WORK,
+    Greedy,
+    count_pairs,
+    list_neighbours,
+)
 from ..plan import Plan
 
 #: Steps of work (some nanoseconds each) of one kernel call, and of all tries: at least, and for each entry of a list.
 SLICE, LEAST_WORK, WORK_PER_ENTRY = 1 << 22, 1 << 27, 64
 #: A try that was given up before this share of so many variables was ordered is the last one.
-LARGE, NEARLY = 10_000, 0.7
+LARGE, NEARLY = 1000, 0.7
 #: Cells that cost no more than a step of looking for a better order.
 CELLS_PER_STEP = 4
 
@@ -84,7 +103,7 @@ def _search(
     place[components] = np.arange(components.size)
     component = place[plan.component[free]]
     blank = _start(plan, components, free, count, component)
-    n, log2 = free.size, blank.log2
+    n, log2 = free.size, blank.value[:, LOG2].copy()
     best = np.full(components.size, np.inf)
     size_of = np.bincount(component, minlength=components.size)
     hopeless = np.zeros(components.size, bool)
@@ -92,17 +111,18 @@ def _search(
     for number in range(tries):
         noise = np.random.default_rng(number).random(n)
         noise *= (0.0, 0.5, 0.5)[number] if number < 3 else 0.9 * log2.min(initial=1)
-        most = np.where(hopeless, -1.0, np.minimum(limit, best))
-        blank = blank._replace(scale=np.ones(n) if number % 2 else log2, noise=noise, limit=most)
+        blank.value[:, NOISE] = noise
+        blank.value[:, SCALE] = 1.0 if number % 2 else log2
+        blank.budget[:, LIMIT] = np.where(hopeless, -1.0, np.minimum(limit, best))
         found, g = _try(blank, BY_WEIGHT if number == 0 else BY_FILL, left, deadline)
         better = found < best
         best[better] = found[better]
         chosen = better[component]
-        known.when[free[chosen]] = g.when[chosen]
-        known.degree[free[chosen]] = g.degree[chosen]
+        known.when[free[chosen]] = g.node[chosen, WHEN]
+        known.degree[free[chosen]] = g.node[chosen, DEGREE]
         steps = int(g.state[WORK])
         left -= steps
-        ordered = np.bincount(component[g.when >= 0], minlength=components.size)
+        ordered = np.bincount(component[g.node[:, WHEN] >= 0], minlength=components.size)
         hopeless |= (best == np.inf) & (size_of > LARGE) & (ordered < NEARLY * size_of)
         late = deadline is not None and perf_counter() > deadline
         if late or left < steps or best[~hopeless].sum() < CELLS_PER_STEP * steps:
@@ -120,32 +140,28 @@ def _start(plan: Plan, components: np.ndarray, free: np.ndarray, count: np.ndarr
     start = np.cumsum(room) - room
     lists = np.empty(int(room.sum()), np.int32)
     list_neighbours(components, plan.factors, number, start, lists, size, stamp)
-    log2 = np.log2(count[free].astype(np.float64))
-    live, heap, at, degree, local = (np.zeros(n, np.int32) for _ in range(5))
-    weight, key = np.zeros(n), np.zeros(n)
-    spent = np.zeros(components.size)
-    when = np.full(n, -1, np.int64)
-    return Greedy(
-        start, size, room, lists, live, weight, log2, log2, log2, key, heap, at, component, spent, spent, when, degree,
-        stamp, local, np.zeros(7, np.int64)
-    )  # fmt: skip
+    node, value = np.zeros((n, 9), np.int64), np.zeros((n, 5))
+    node[:, START], node[:, SIZE], node[:, ROOM], node[:, COMPONENT] = start, size, room, component
+    node[:, WHEN] = -1
+    value[:, LOG2] = np.log2(count[free])
+    budget = np.zeros((components.size, 2))
+    return Greedy(node, value, lists, np.zeros((2, n), np.int64), budget, np.zeros(7, np.int64))
 
 
 def _try(blank: Greedy, rule: int, work: int, deadline: float | None) -> tuple[np.ndarray, Greedy]:
     """One greedy order: cells float64 of every component, +inf where it was given up."""
     g = Greedy(*(array.copy() for array in blank))
-    used = g.lists.size
-    g.state[END], g.state[MOST], g.state[ALIVE] = used, work, g.limit.size
-    g.stamp[:] = 0
-    g = _with_room(g, 2 * used + 16 * g.start.size + 64)
+    n, used, count = len(g.node), g.lists.size, len(g.budget)
+    g.state[END], g.state[MOST], g.state[ALIVE] = used, work, count
+    g = _with_room(g, 2 * used + 16 * n + 64)
     start_order(g, rule)
     while (code := grow_order(g, rule, SLICE)) != FINISHED:
         if code == FULL:
             g = _with_room(g, 2 * g.lists.size)
         elif g.state[WORK] >= work or (deadline is not None and perf_counter() > deadline):
             break
-    unfinished = np.bincount(g.component[g.when < 0], minlength=g.limit.size) > 0
-    return np.where(unfinished, np.inf, g.spent), g
+    unfinished = np.bincount(g.node[g.node[:, WHEN] < 0, COMPONENT], minlength=count) > 0
+    return np.where(unfinished, np.inf, g.budget[:, SPENT]), g
 
 
 def _with_room(g: Greedy, size: int) -> Greedy:

@@ -23,8 +23,11 @@ from .structure import OFFSET, SCOPE
 #: Separator axes go into one row of cells until it has this many; they stay out where it would pass the second.
 ROW, LONGEST_ROW = 64, 2048
 
-#: Columns of Buckets.size.
-MESSAGE, OUTSIDE, CELLS, ROWS, TABLES, ENTRIES, INDICES = range(7)
+#: Columns of Buckets.row: the variable eliminated, its allowed states, where the axes of its separator start, where
+#: what it holds starts, where its message starts; entries of the MESSAGE, axes OUTSIDE of rows, CELLS of a row, entries
+#: of a table over the variable and a row (ROWS), of copies of its factors' TABLES, of all it holds (ENTRIES), and of
+#: lists of a row's cells (INDICES).
+VAR, STATES, AXES, HELD, PLACE, MESSAGE, OUTSIDE, CELLS, ROWS, TABLES, ENTRIES, INDICES = range(12)
 
 
 class Allowed(NamedTuple):
@@ -42,25 +45,17 @@ class Allowed(NamedTuple):
 class Buckets(NamedTuple):
     """The buckets of some components, by position.
 
-    var, states int32 (n,): the variable eliminated and its allowed states. position int32 (V,), −1 where not free.
-    sep_ptr int64 (n + 1,) into sep int32: positions of the separators, axes of rows last, and into layout int32: the
-    same as axes of the message, the last fastest. source_ptr int64 (n + 1,) into source int64: what a bucket holds,
-    f ≥ 0 for the factor in row f, −1 − j for the message of bucket j. message int64 (n,): where each message starts.
-    size int64 (n, 7): entries of the MESSAGE, axes OUTSIDE of rows, CELLS of a row, entries of a table over the
-    variable and a row (ROWS), of copies of its factors' TABLES, of all it holds (ENTRIES), and of lists of a row's
-    cells (INDICES).
+    row int64 (n + 1, 12), the last for the ends of what starts in its columns. position int32 (V,): of each variable,
+    −1 where it is not free. sep int32: positions in separators, axes of rows last; layout int32: the same as axes of
+    the message, the last fastest. source int64: what buckets hold, f ≥ 0 for the factor in row f, −1 − j for the
+    message of bucket j.
     """
 
-    var: np.ndarray
-    states: np.ndarray
+    row: np.ndarray
     position: np.ndarray
-    sep_ptr: np.ndarray
     sep: np.ndarray
     layout: np.ndarray
-    source_ptr: np.ndarray
     source: np.ndarray
-    message: np.ndarray
-    size: np.ndarray
 
 
 @kernel
@@ -91,13 +86,13 @@ def allow(components, first, variables, factors, offsets, energies, bias, allowe
 @inner
 def choose_rows(b, i, end, score):
     """Put the axes of rows last in the separator of bucket i, those of the largest score; ascending otherwise."""
-    start = b.sep_ptr[i]
+    start = b.row[i, AXES]
     cells = np.int64(1)
     last = end
     while last > start and cells < ROW:
         best = -1
         for y in range(last - 1, start - 1, -1):
-            states = np.int64(b.states[b.sep[y]])
+            states = np.int64(b.row[b.sep[y], STATES])
             if (cells < 8 or cells * states <= LONGEST_ROW) and (best < 0 or score[b.sep[y]] > score[b.sep[best]]):
                 best = y
         if best < 0:
@@ -107,9 +102,9 @@ def choose_rows(b, i, end, score):
             b.sep[y] = b.sep[y + 1]
         last -= 1
         b.sep[last] = axis
-        cells *= b.states[axis]
-    b.size[i, OUTSIDE] = last - start
-    b.size[i, CELLS] = cells
+        cells *= b.row[axis, STATES]
+    b.row[i, OUTSIDE] = last - start
+    b.row[i, CELLS] = cells
 
 
 @inner
@@ -119,11 +114,11 @@ def scope_of(b, factors, i, source, scope):
     scope[0] = i
     if source < 0:
         j = -1 - source
-        for x in range(b.sep_ptr[j] + 1, b.sep_ptr[j + 1]):
+        for x in range(b.row[j, AXES] + 1, b.row[j + 1, AXES]):
             scope[count] = b.layout[x]
             count += 1
         return count
-    for x in range(b.sep_ptr[i], b.sep_ptr[i + 1]):
+    for x in range(b.row[i, AXES], b.row[i + 1, AXES]):
         for e in range(factors.row[source, SCOPE], factors.row[source + 1, SCOPE]):
             if b.position[factors.var[e]] == b.sep[x]:
                 scope[count] = b.sep[x]
@@ -153,11 +148,11 @@ def find_separators(factors, b, ptr, rows, parent, following, score):
 
     rows[ptr[i] : ptr[i + 1]] are the factors of bucket i; following int64 (2, n) and score float64 (n,) are scratch.
     """
-    n = b.var.size
+    n = len(b.row) - 1
     following[:] = -1  # messages of one bucket: the last one that was sent, and the one sent before each
     score[:] = 0
     for i in range(n):
-        start = b.sep_ptr[i]
+        start = b.row[i, AXES]
         end = start
         tables = np.int64(0)
         wide = 1
@@ -166,24 +161,24 @@ def find_separators(factors, b, ptr, rows, parent, following, score):
             for e in range(factors.row[rows[x], SCOPE], factors.row[rows[x] + 1, SCOPE]):
                 p = b.position[factors.var[e]]
                 if p >= 0:
-                    entries *= b.states[p]
+                    entries *= b.row[p, STATES]
                     if p != i:
                         end = _insert(b.sep, start, end, p)
             tables += aligned(entries)
-            wide += entries > b.states[i]
+            wide += entries > b.row[i, STATES]
         held = tables
         j = following[0, i]
         while j >= 0:
-            for y in range(b.sep_ptr[j], b.sep_ptr[j + 1]):
+            for y in range(b.row[j, AXES], b.row[j + 1, AXES]):
                 if b.sep[y] != i:
                     end = _insert(b.sep, start, end, b.sep[y])
-                score[b.sep[y]] += b.size[j, MESSAGE]
-            held += aligned(b.size[j, MESSAGE])
-            wide += b.sep_ptr[j + 1] - b.sep_ptr[j] > 1
+                score[b.sep[y]] += b.row[j, MESSAGE]
+            held += aligned(b.row[j, MESSAGE])
+            wide += b.row[j + 1, AXES] - b.row[j, AXES] > 1
             j = following[1, j]
         cells = np.int64(1)
         for y in range(start, end):
-            cells *= b.states[b.sep[y]]
+            cells *= b.row[b.sep[y], STATES]
         parent[i] = n
         if end > start:
             parent[i] = b.sep[start]
@@ -192,22 +187,22 @@ def find_separators(factors, b, ptr, rows, parent, following, score):
         choose_rows(b, i, end, score)
         j = following[0, i]
         while j >= 0:
-            for y in range(b.sep_ptr[j], b.sep_ptr[j + 1]):
+            for y in range(b.row[j, AXES], b.row[j + 1, AXES]):
                 score[b.sep[y]] = -1.0
-            b.layout[b.sep_ptr[j]] = i
-            x = b.sep_ptr[j] + 1
+            b.layout[b.row[j, AXES]] = i
+            x = b.row[j, AXES] + 1
             for y in range(start, end):
                 if score[b.sep[y]] < 0:
                     b.layout[x] = b.sep[y]
                     x += 1
-            for y in range(b.sep_ptr[j], b.sep_ptr[j + 1]):
+            for y in range(b.row[j, AXES], b.row[j + 1, AXES]):
                 score[b.sep[y]] = 0.0
             j = following[1, j]
-        b.size[i, MESSAGE] = cells
-        b.size[i, ROWS] = aligned(b.states[i] * b.size[i, CELLS])
-        b.size[i, TABLES] = tables
-        b.size[i, ENTRIES] = held
-        b.size[i, INDICES] = (wide + 1) * b.size[i, CELLS]
+        b.row[i, MESSAGE] = cells
+        b.row[i, ROWS] = aligned(b.row[i, STATES] * b.row[i, CELLS])
+        b.row[i, TABLES] = tables
+        b.row[i, ENTRIES] = held
+        b.row[i, INDICES] = (wide + 1) * b.row[i, CELLS]
 
 
 @inner

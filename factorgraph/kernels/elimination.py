@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .buckets import CELLS, OUTSIDE
+from .buckets import AXES, CELLS, OUTSIDE, STATES
 from .jit import inlined, inner, kernel
 from .opened import BASE, COUNT, DIRECT, INDEX, INNERS, LINES, OUTERS, PARTS, STEP, STRIDE, WHOLES, open_bucket
 from .simd import get, lanes, vadd, vload, vmin, vsplat, vstore
@@ -25,14 +25,14 @@ from .simd_sum import vexp, vless, vmul
 
 class Own(NamedTuple):
     """What each thread needs for itself: rows float64 (ROWS of any bucket), one a row of the message, lanes float64
-    (8 · states), cost float64 (states,), at int64 (tables + 1,), digit int64 (axes,)."""
+    (8 · states), cost float64 (states,); at int64 (2, most): where in the tables (and, last, in the message) the row
+    is, and the labels of the separator outside the row."""
 
     rows: np.ndarray
     one: np.ndarray
     lanes: np.ndarray
     cost: np.ndarray
     at: np.ndarray
-    digit: np.ndarray
 
 
 @inlined
@@ -41,15 +41,15 @@ def start_rows(i, row, b, opened, own, pool, top):
     info = opened.info
     last = info[LINES]
     for t in range(info[OUTERS]):
-        own.at[t] = opened.form[t, BASE]
-    own.at[last] = opened.form[last, BASE]
-    for a in range(b.size[i, OUTSIDE] - 1, -1, -1):
-        states = b.states[b.sep[b.sep_ptr[i] + a]]
-        own.digit[a] = row % states
+        own.at[0, t] = opened.form[t, BASE]
+    own.at[0, last] = opened.form[last, BASE]
+    for a in range(b.row[i, OUTSIDE] - 1, -1, -1):
+        states = b.row[b.sep[b.row[i, AXES] + a], STATES]
+        own.at[1, a] = row % states
         row //= states
-        _step(a, own.digit[a], opened, own)
+        _step(a, own.at[1, a], opened, own)
     if info[PARTS] == info[WHOLES]:
-        for x in range(b.states[i] * b.size[i, CELLS]):
+        for x in range(b.row[i, STATES] * b.row[i, CELLS]):
             own.rows[x] = pool[top + x] if info[INNERS] > info[OUTERS] else 0.0
 
 
@@ -57,20 +57,20 @@ def start_rows(i, row, b, opened, own, pool, top):
 def _step(a, by, opened, own):
     """Move `at` by so many states of axis a."""
     for t in range(opened.info[OUTERS]):
-        own.at[t] += by * opened.form[t, STRIDE + a]
-    own.at[opened.info[LINES]] += by * opened.form[opened.info[LINES], STRIDE + a]
+        own.at[0, t] += by * opened.form[t, STRIDE + a]
+    own.at[0, opened.info[LINES]] += by * opened.form[opened.info[LINES], STRIDE + a]
 
 
 @inlined
 def next_row(i, b, opened, own):
     """Point `at` to the next row."""
-    for a in range(b.size[i, OUTSIDE] - 1, -1, -1):
-        own.digit[a] += 1
-        if own.digit[a] < b.states[b.sep[b.sep_ptr[i] + a]]:
+    for a in range(b.row[i, OUTSIDE] - 1, -1, -1):
+        own.at[1, a] += 1
+        if own.at[1, a] < b.row[b.sep[b.row[i, AXES] + a], STATES]:
             _step(a, 1, opened, own)
             return
-        own.digit[a] = 0
-        _step(a, 1 - b.states[b.sep[b.sep_ptr[i] + a]], opened, own)
+        own.at[1, a] = 0
+        _step(a, 1 - b.row[b.sep[b.row[i, AXES] + a], STATES], opened, own)
 
 
 @inlined
@@ -80,14 +80,14 @@ def weigh_row(states, cells, opened, own, pool, top):
     for k in range(states):
         cost = opened.line[k]
         for t in range(info[PARTS], info[OUTERS]):
-            cost += get(pool, own.at[t] + k * opened.form[t, STEP])
+            cost += get(pool, own.at[0, t] + k * opened.form[t, STEP])
         own.cost[k] = cost
     if info[PARTS] == info[WHOLES]:
         return
     for k in range(states):
         start = k * cells
         for t in range(info[WHOLES], info[PARTS]):
-            at = own.at[t] + k * opened.form[t, STEP]
+            at = own.at[0, t] + k * opened.form[t, STEP]
             index = opened.form[t, INDEX]
             if t > info[WHOLES]:
                 for x in range(cells):
@@ -105,7 +105,7 @@ def cell_of(k, j, cells, wholes, opened, own, pool):
     """ψ at state k and the cells from j of the present row, a vector."""
     x = vadd(vsplat(get(own.cost, k)), vload(own.rows, k * cells + j))
     for t in range(wholes):
-        x = vadd(x, vload(pool, get(own.at, t) + k * opened.form[t, STEP] + j))
+        x = vadd(x, vload(pool, own.at[0, t] + k * opened.form[t, STEP] + j))
     return x
 
 
@@ -117,7 +117,7 @@ def _least(states, j, cells, wholes, opened, own, pool):
         for k in range(1, states):
             least = vmin(least, cell_of(k, j, cells, wholes, opened, own, pool))
         return least
-    at = own.at[0] + j  # nearly always
+    at = own.at[0, 0] + j  # nearly always
     step = opened.form[0, STEP]
     row = j
     for k in range(1, states):
@@ -132,8 +132,8 @@ def _least(states, j, cells, wholes, opened, own, pool):
 def sweep_rows(i, low, high, b, opened, own, pool, top, beta):
     """Rows low … high − 1 of the message of bucket i: minima where beta is 0, else −log Σ exp(−beta ψ) / beta."""
     width = lanes(pool)
-    states = b.states[i]
-    cells = b.size[i, CELLS]
+    states = b.row[i, STATES]
+    cells = b.row[i, CELLS]
     info = opened.info
     index = opened.form[info[LINES], INDEX]
     start_rows(i, low, b, opened, own, pool, top)
@@ -141,7 +141,7 @@ def sweep_rows(i, low, high, b, opened, own, pool, top, beta):
         if row > low:
             next_row(i, b, opened, own)
         weigh_row(states, cells, opened, own, pool, top)
-        to = own.at[info[LINES]]
+        to = own.at[0, info[LINES]]
         for j in range(0, cells, width):
             if beta == 0.0:
                 x = _least(states, j, cells, info[WHOLES], opened, own, pool)

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from .buckets import CELLS, ENTRIES, MESSAGE, ROWS, TABLES, aligned, scope_of
+from .buckets import CELLS, ENTRIES, MESSAGE, ROWS, STATES, TABLES, VAR, aligned, scope_of
 from .configurations import entry
 from .elimination import cell_of, next_row, start_rows, weigh_row
 from .jit import inlined, inner, kernel
@@ -35,15 +35,15 @@ def start_goals(i, b, factors, allowed, about, opened, goal, pool, scale):
     top, beta = scale
     open_bucket(i, b, factors, allowed, about, opened, pool, top)
     info = opened.info
-    states = np.int64(b.states[i])
-    start = top + b.size[i, ROWS] + b.size[i, TABLES]
+    states = np.int64(b.row[i, STATES])
+    start = top + b.row[i, ROWS] + b.row[i, TABLES]
     at = start
     for t in range(info[INNERS]):
         goal[t] = at
         at += aligned(opened.form[t, STEP] * states)
     count = info[LINES]
     goal[count] = at
-    goal[count + 1] = at + b.size[i, ROWS]
+    goal[count + 1] = at + b.row[i, ROWS]
     goal[count + 2] = goal[count + 1] + aligned(states)
     nothing = 0.0 if beta > 0.0 else np.inf
     for x in range(start, goal[count + 2]):
@@ -66,8 +66,8 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
     top, beta = scale
     info = opened.info
     width = lanes(pool)
-    states = b.states[i]
-    cells = b.size[i, CELLS]
+    states = b.row[i, STATES]
+    cells = b.row[i, CELLS]
     count = info[LINES]
     index = opened.form[count, INDEX]
     belief = goal[count + 2]
@@ -79,7 +79,7 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
             next_row(i, b, opened, own)
         weigh_row(states, cells, opened, own, pool, top)
         for y in range(cells):
-            own.one[y] = pool[own.at[count] + opened.spots[index + y]]
+            own.one[y] = pool[own.at[0, count] + opened.spots[index + y]]
         for k in range(states):
             for j in range(0, cells, width):
                 x = cell_of(k, j, cells, info[WHOLES], opened, own, pool)
@@ -101,7 +101,7 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
                 for y in range(cells):
                     _put(pool, goal[count] + k * cells + y, pool[start + y], beta)
             for t in range(info[OUTERS]):
-                to = goal[t] + own.at[t] - opened.form[t, BASE] + k * opened.form[t, STEP]
+                to = goal[t] + own.at[0, t] - opened.form[t, BASE] + k * opened.form[t, STEP]
                 if t >= info[PARTS]:
                     _put(pool, to, whole, beta)
                 elif t >= info[WHOLES]:
@@ -114,12 +114,12 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
 
 @inner
 def _add_configurations(f, count, goal, b, factors, allowed, about, opened, pool, weight, gradient):
-    """gradient += weight · the table at `goal` over opened.scope, in the layout of factor f's energies."""
+    """gradient += weight · the table at `goal` over opened.axes[0], in the layout of factor f's energies."""
     states, offsets, _, _ = about
     opened.axes[1, :count] = 0
     while True:
         for a in range(count):
-            v = b.var[opened.scope[a]]
+            v = b.row[opened.axes[0, a], VAR]
             opened.labels[v] = allowed.label[offsets[v] + opened.axes[1, a]]
         x = entry(factors, states, f, opened.labels)
         if x >= 0:
@@ -128,7 +128,7 @@ def _add_configurations(f, count, goal, b, factors, allowed, about, opened, pool
         a = count - 1
         while a >= 0:
             opened.axes[1, a] += 1
-            if opened.axes[1, a] < b.states[opened.scope[a]]:
+            if opened.axes[1, a] < b.row[opened.axes[0, a], STATES]:
                 break
             opened.axes[1, a] = 0
             a -= 1
@@ -141,8 +141,8 @@ def finish_goals(i, b, factors, allowed, about, opened, goal, pool, beta, output
     """Hand the goals on: R to the messages, marginals of the variable, configurations of the factors."""
     marginals, gradient, weight = outputs
     info = opened.info
-    states = np.int64(b.states[i])
-    cells = b.size[i, CELLS]
+    states = np.int64(b.row[i, STATES])
+    cells = b.row[i, CELLS]
     count = info[LINES]
     for t in range(info[OUTERS], info[INNERS]):
         for k in range(states):
@@ -150,21 +150,21 @@ def finish_goals(i, b, factors, allowed, about, opened, goal, pool, beta, output
                 to = goal[t] + k * opened.form[t, STEP] + opened.spots[opened.form[t, INDEX] + y]
                 _put(pool, to, pool[goal[count] + k * cells + y], beta)
     if marginals.size > 0:
-        first = about[1][b.var[i]]
+        first = about[1][b.row[i, VAR]]
         for k in range(states):
             marginals[first + allowed.label[first + k]] = pool[goal[count + 1] + k]
     for t in range(count):
         f = opened.form[t, SOURCE]
         if f < 0:
             at = opened.form[t, BASE]
-            for x in range(b.size[-1 - f, MESSAGE]):
+            for x in range(b.row[-1 - f, MESSAGE]):
                 value = pool[goal[t] + x]
                 if value == (0.0 if beta > 0.0 else np.inf):
                     pool[at + x] = -np.inf
                 else:
                     pool[at + x] += math.log(value) / beta if beta > 0.0 else -value
         elif gradient.size > 0:
-            axes = scope_of(b, factors, i, f, opened.scope)
+            axes = scope_of(b, factors, i, f, opened.axes[0])
             _add_configurations(f, axes, goal[t], b, factors, allowed, about, opened, pool, weight, gradient)
 
 
@@ -200,6 +200,6 @@ def descend_close(i, b, factors, allowed, about, opened, own, pool, scale, outpu
     finish_goals(i, b, factors, allowed, about, opened, own[1], pool, scale[1], outputs)
 
 
-def room_below(size: np.ndarray, states: np.ndarray) -> np.ndarray:
+def room_below(row: np.ndarray) -> np.ndarray:
     """Entries of scratch of every bucket on the way down."""
-    return 3 * size[:, ROWS] + size[:, TABLES] + size[:, ENTRIES] + (states + 15) // 8 * 8
+    return 3 * row[:, ROWS] + row[:, TABLES] + row[:, ENTRIES] + (row[:, STATES] + 15) // 8 * 8

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .buckets import AXES, HELD, PLACE, STATES, VAR
 from .configurations import entry
 from .draw import pick
 from .forest_rank import next_after
@@ -25,12 +26,12 @@ from .structure import OFFSET
 def line_costs(i, b, factors, allowed, about, pool, labels, line):
     """line[k] = ψ_i at allowed state k of bucket i's variable and the labels of its separator; labels[var] is lost."""
     states, offsets, energies, bias = about
-    v = b.var[i]
+    v = b.row[i, VAR]
     first = offsets[v]
-    count = b.states[i]
+    count = b.row[i, STATES]
     for k in range(count):
         line[k] = bias[first + allowed.label[first + k]] if bias.size > 0 else 0.0
-    for x in range(b.source_ptr[i], b.source_ptr[i + 1]):
+    for x in range(b.row[i, HELD], b.row[i + 1, HELD]):
         f = b.source[x]
         if f >= 0:
             for k in range(count):
@@ -40,12 +41,12 @@ def line_costs(i, b, factors, allowed, about, pool, labels, line):
                     line[k] += energies[factors.row[f, OFFSET] + y]
             continue
         j = -1 - f
-        at = b.message[j]
+        at = b.row[j, PLACE]
         stride = np.int64(1)
-        for y in range(b.sep_ptr[j + 1] - 1, b.sep_ptr[j], -1):
-            u = b.var[b.layout[y]]
+        for y in range(b.row[j + 1, AXES] - 1, b.row[j, AXES], -1):
+            u = b.row[b.layout[y], VAR]
             at += stride * allowed.slot[offsets[u] + labels[u]]
-            stride *= b.states[b.layout[y]]
+            stride *= b.row[b.layout[y], STATES]
         for k in range(count):
             line[k] += pool[at + k * stride]
 
@@ -56,10 +57,10 @@ def trace_back(low, high, b, factors, allowed, about, pool, labels, line):
     for i in range(high - 1, low - 1, -1):
         line_costs(i, b, factors, allowed, about, pool, labels, line)
         best = 0
-        for k in range(1, b.states[i]):
+        for k in range(1, b.row[i, STATES]):
             if line[k] < line[best]:
                 best = k
-        v = b.var[i]
+        v = b.row[i, VAR]
         labels[v] = allowed.label[about[1][v] + best]
 
 
@@ -67,12 +68,12 @@ def trace_back(low, high, b, factors, allowed, about, pool, labels, line):
 def draw_back(span, b, factors, allowed, about, pool, beta, uniforms, labels, line):
     """Labels of the variables of all buckets in rows span[0] … span[1] − 1 of `labels`, by the uniforms of each row."""
     for r in range(span[0], span[1]):
-        for i in range(b.var.size - 1, -1, -1):
-            v = b.var[i]
+        for i in range(len(b.row) - 1 - 1, -1, -1):
+            v = b.row[i, VAR]
             line_costs(i, b, factors, allowed, about, pool, labels[r], line)
-            for k in range(b.states[i]):
+            for k in range(b.row[i, STATES]):
                 line[k] *= beta
-            k = pick(line, b.states[i], uniforms[r, v])
+            k = pick(line, b.row[i, STATES], uniforms[r, v])
             labels[r, v] = allowed.label[about[1][v] + k]
 
 
@@ -87,18 +88,18 @@ def _complete(r, n, at, s, span, b, factors, allowed, about, pool, work, labels)
     offsets = about[1]
     for m in range(n, span[1] - span[0]):
         i = span[1] - 1 - m
-        v = b.var[i]
+        v = b.row[i, VAR]
         if m > n and s >= 0:
             same = True
-            for x in range(b.sep_ptr[i], b.sep_ptr[i + 1]):
-                u = b.var[b.sep[x]]
+            for x in range(b.row[i, AXES], b.row[i + 1, AXES]):
+                u = b.row[b.sep[x], VAR]
                 same &= labels[r, u] == labels[s, u]
             if same:
                 labels[r, v] = labels[s, v]
                 gain[r, m] = gain[s, m]
                 continue
         line_costs(i, b, factors, allowed, about, pool, labels[r], line)
-        count = b.states[i]
+        count = b.row[i, STATES]
         choice = next_after(line, 0, count, at if m == n else -1)
         after = next_after(line, 0, count, choice)
         gain[r, m] = line[after] - line[choice] if after >= 0 else np.inf
@@ -117,11 +118,11 @@ def rank_back(span, b, factors, allowed, about, pool, work, labels, costs):
     low, high = span
     decisions = high - low
     for r in range(costs.size):
-        n = 0
+        n = np.int64(0)
+        s = np.int64(-1)
         if r == 0:
-            _complete(0, 0, -1, -1, span, b, factors, allowed, about, pool, work, labels)
+            _complete(r, n, s, s, span, b, factors, allowed, about, pool, work, labels)
         else:
-            s = -1
             costs[r] = np.inf
             for q in range(r):
                 if pending[q, 1] >= 0 and costs[q] + gain[q, pending[q, 1]] < costs[r]:
@@ -132,8 +133,8 @@ def rank_back(span, b, factors, allowed, about, pool, work, labels, costs):
                 return
             n = pending[s, 1]
             for i in range(high - n, high):
-                labels[r, b.var[i]] = labels[s, b.var[i]]
-            v = b.var[high - 1 - n]
+                labels[r, b.row[i, VAR]] = labels[s, b.row[i, VAR]]
+            v = b.row[high - 1 - n, VAR]
             at = np.int64(allowed.slot[about[1][v] + labels[s, v]])
             _complete(r, n, at, s, span, b, factors, allowed, about, pool, work, labels)
             pending[s, 1] = next_after(gain[s], pending[s, 0], decisions, n)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .buckets import CELLS, MESSAGE, OUTSIDE, ROWS, aligned, scope_of
+from .buckets import AXES, CELLS, HELD, MESSAGE, OUTSIDE, PLACE, ROWS, STATES, VAR, aligned, scope_of
 from .configurations import entry
 from .jit import inner
 from .structure import KIND, OFFSET, SCOPE
@@ -24,8 +24,9 @@ from .tables import DENSE
 WHOLE, PART, OUTER, INNER, LINE = range(5)
 
 #: Columns of Opened.form: where a table starts in the pool, entries from one state k to the next, where its list of
-#: spots starts, what it is (as in Buckets.source), and the strides of the separator's axes outside the row.
-BASE, STEP, INDEX, SOURCE, STRIDE = range(5)
+#: spots starts, what it is (as in Buckets.source), the kind of the bucket's table of that number (a scratch), and the
+#: strides of the separator's axes outside the row.
+BASE, STEP, INDEX, SOURCE, WHAT, STRIDE = range(6)
 
 #: Entries of Opened.info: ends of the kinds in form (the message itself comes after them), how many rows there are,
 #: whether the message's rows lie in one piece.
@@ -33,23 +34,22 @@ WHOLES, PARTS, OUTERS, INNERS, LINES, COUNT, DIRECT = range(7)
 
 
 class Opened(NamedTuple):
-    """A bucket made ready: form int64 (tables + 1, 4 + axes) sorted by kind; spots int64, lists of where the cells of a
-    row are in a table's own row; line float64 (states,); info int64 (7,); scope int64 (axes,), axes int64 (2, axes),
-    kind int64 (tables,) and labels int32 (V,) are scratch (labels of variables that are not free stay as they are)."""
+    """A bucket made ready: form int64 (tables + 1, 5 + axes) sorted by kind; spots int64, lists of where the cells of a
+    row are in a table's own row; line float64 (states,); info int64 (7,). axes int64 (3, axes): a table's positions,
+    and its present labels and its strides while it is walked; labels int32 (V,): those of variables that are not free,
+    the others are scratch."""
 
     form: np.ndarray
     spots: np.ndarray
     line: np.ndarray
     info: np.ndarray
-    scope: np.ndarray
     axes: np.ndarray
-    kind: np.ndarray
     labels: np.ndarray
 
 
 @inner
 def copy_table(f, count, b, factors, allowed, about, opened, pool, to):
-    """The table of factor f over its free variables' allowed states, opened.scope its axes, the last fastest."""
+    """The table of factor f over its free variables' allowed states, opened.axes[0] its axes, the last fastest."""
     states, offsets, energies, _ = about
     stride = np.int64(1)
     start = factors.row[f, OFFSET]
@@ -59,24 +59,24 @@ def copy_table(f, count, b, factors, allowed, about, opened, pool, to):
         if p < 0:
             start += stride * allowed.label[offsets[v]]
         for a in range(count):
-            if opened.scope[a] == p:
-                opened.axes[0, a] = stride
+            if opened.axes[0, a] == p:
+                opened.axes[2, a] = stride
         stride *= states[v]
     dense = factors.row[f, KIND] == DENSE
     opened.axes[1, :count] = 0
     last = count - 1
-    v = b.var[opened.scope[last]]
+    v = b.row[opened.axes[0, last], VAR]
     while True:
         here = start
         for a in range(last):
-            u = b.var[opened.scope[a]]
+            u = b.row[opened.axes[0, a], VAR]
             label = allowed.label[offsets[u] + opened.axes[1, a]]
             opened.labels[u] = label
-            here += opened.axes[0, a] * label
-        for k in range(b.states[opened.scope[last]]):
+            here += opened.axes[2, a] * label
+        for k in range(b.row[opened.axes[0, last], STATES]):
             label = allowed.label[offsets[v] + k]
             if dense:
-                pool[to] = energies[here + opened.axes[0, last] * label]
+                pool[to] = energies[here + opened.axes[2, last] * label]
             else:
                 opened.labels[v] = label
                 x = entry(factors, states, f, opened.labels)
@@ -85,7 +85,7 @@ def copy_table(f, count, b, factors, allowed, about, opened, pool, to):
         a = last - 1
         while a >= 0:
             opened.axes[1, a] += 1
-            if opened.axes[1, a] < b.states[opened.scope[a]]:
+            if opened.axes[1, a] < b.row[opened.axes[0, a], STATES]:
                 break
             opened.axes[1, a] = 0
             a -= 1
@@ -98,7 +98,7 @@ def _kind_of(i, axis, axes, b, scope, count):
     if count == 1:
         return LINE
     inside = 0
-    start = b.sep_ptr[i]
+    start = b.row[i, AXES]
     for a in range(axis, axes):
         for c in range(1, count):
             inside += scope[c] == b.sep[start + a]
@@ -115,22 +115,22 @@ def _place(i, axis, axes, b, scope, count, form, opened, index):
     opened.spots[index] = 0
     whole = np.int64(1)
     for c in range(1, count):
-        whole *= b.states[scope[c]]
+        whole *= b.row[scope[c], STATES]
     for a in range(axes - 1, -1, -1):
-        position = b.sep[b.sep_ptr[i] + a]
+        position = b.sep[b.row[i, AXES] + a]
         mine = np.int64(0)
         stride = np.int64(1)
         for c in range(count - 1, -1, -1):
             if scope[c] == position:
                 mine = stride
-            stride *= b.states[scope[c]]
+            stride *= b.row[scope[c], STATES]
         if a < axis:
             form[STRIDE + a] = mine
         else:
-            for k in range(1, b.states[position]):
+            for k in range(1, b.row[position, STATES]):
                 for x in range(cells):
                     opened.spots[index + k * cells + x] = opened.spots[index + x] + k * mine
-            cells *= b.states[position]
+            cells *= b.row[position, STATES]
     return whole, index + cells
 
 
@@ -139,43 +139,43 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
     """Make bucket i ready: its tables' kinds and strides; copies of its factors and what is INNER from pool[top] on."""
     _, offsets, _, bias = about
     info = opened.info
-    axes = b.sep_ptr[i + 1] - b.sep_ptr[i]
-    axis = b.size[i, OUTSIDE]
-    cells = b.size[i, CELLS]
-    states = b.states[i]
-    v = b.var[i]
+    axes = b.row[i + 1, AXES] - b.row[i, AXES]
+    axis = b.row[i, OUTSIDE]
+    cells = b.row[i, CELLS]
+    states = b.row[i, STATES]
+    v = b.row[i, VAR]
     for k in range(states):
         opened.line[k] = bias[offsets[v] + allowed.label[offsets[v] + k]] if bias.size > 0 else 0.0
     info[:] = 0
-    first = b.source_ptr[i]
-    for x in range(first, b.source_ptr[i + 1]):
-        count = scope_of(b, factors, i, b.source[x], opened.scope)
-        kind = _kind_of(i, axis, axes, b, opened.scope, count)
-        opened.kind[x - first] = kind
+    first = b.row[i, HELD]
+    for x in range(first, b.row[i + 1, HELD]):
+        count = scope_of(b, factors, i, b.source[x], opened.axes[0])
+        kind = _kind_of(i, axis, axes, b, opened.axes[0], count)
+        opened.form[x - first, WHAT] = kind
         for later in range(kind + 1, LINE + 1):
             info[WHOLES + later] += 1
     if info[INNERS + 1] > info[INNERS]:
         for x in range(states * cells):
             pool[top + x] = 0.0
-    to = top + b.size[i, ROWS]
+    to = top + b.row[i, ROWS]
     index = np.int64(0)
-    for x in range(first, b.source_ptr[i + 1]):
+    for x in range(first, b.row[i + 1, HELD]):
         source = b.source[x]
-        kind = opened.kind[x - first]
-        count = scope_of(b, factors, i, source, opened.scope)
+        kind = opened.form[x - first, WHAT]
+        count = scope_of(b, factors, i, source, opened.axes[0])
         form = opened.form[info[WHOLES + kind]]
         info[WHOLES + kind] += 1
         form[SOURCE] = source
         form[INDEX] = index
         if source < 0:
-            form[BASE] = b.message[-1 - source]
+            form[BASE] = b.row[-1 - source, PLACE]
         else:
             copy_table(source, count, b, factors, allowed, about, opened, pool, to)
             form[BASE] = to
         form[STEP] = 1
         after = index
         if kind != LINE:
-            form[STEP], after = _place(i, axis, axes, b, opened.scope, count, form, opened, index)
+            form[STEP], after = _place(i, axis, axes, b, opened.axes[0], count, form, opened, index)
         if source >= 0:
             to += aligned(form[STEP] * states)
         if kind == PART or kind == INNER:
@@ -188,10 +188,10 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
                 for y in range(cells):
                     pool[top + k * cells + y] += pool[form[BASE] + k * form[STEP] + opened.spots[form[INDEX] + y]]
     form = opened.form[info[LINES]]
-    form[BASE] = b.message[i]
+    form[BASE] = b.row[i, PLACE]
     form[INDEX] = index
-    _place(i, axis, axes, b, b.layout[b.sep_ptr[i] : b.sep_ptr[i + 1]], axes, form, opened, index)
+    _place(i, axis, axes, b, b.layout[b.row[i, AXES] : b.row[i + 1, AXES]], axes, form, opened, index)
     info[DIRECT] = 1
     for y in range(cells):
         info[DIRECT] &= opened.spots[index + y] == y
-    info[COUNT] = b.size[i, MESSAGE] // cells
+    info[COUNT] = b.row[i, MESSAGE] // cells

@@ -17,7 +17,34 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import inner, kernel
-from .order_heap import ALIVE, DONE, END, HEAP, MOST, STAMP, WORK, move, pop, sift_down
+from .order_heap import (
+    ALIVE,
+    COMPONENT,
+    DEGREE,
+    DONE,
+    END,
+    HEAP,
+    KEY,
+    LIMIT,
+    LIVE,
+    LOG2,
+    MARK,
+    MOST,
+    NOISE,
+    PLACE,
+    ROOM,
+    SCALE,
+    SIZE,
+    SPENT,
+    STAMP,
+    START,
+    WEIGHT,
+    WHEN,
+    WORK,
+    move,
+    pop,
+    sift_down,
+)
 
 BY_WEIGHT, BY_FILL = range(2)
 
@@ -31,70 +58,70 @@ HOPELESS = 1e100
 @inner
 def _compact(g, v):
     """Drop eliminated neighbours from the list of v."""
-    kept = g.start[v]
-    for x in range(g.start[v], g.start[v] + g.size[v]):
-        if g.place[g.lists[x]] >= 0:
+    kept = g.node[v, START]
+    for x in range(g.node[v, START], g.node[v, START] + g.node[v, SIZE]):
+        if g.node[g.lists[x], PLACE] >= 0:
             g.lists[kept] = g.lists[x]
             kept += 1
-    g.state[WORK] += g.size[v]
-    g.size[v] = kept - g.start[v]
+    g.state[WORK] += g.node[v, SIZE]
+    g.node[v, SIZE] = kept - g.node[v, START]
 
 
 @inner
 def _fill(g, v):
     """Σ scale · scale over the pairs of neighbours of v that are not neighbours of each other."""
-    if g.live[v] < 2:
+    if g.node[v, LIVE] < 2:
         return 0.0
     _compact(g, v)
     g.state[STAMP] += 1
     mark = g.state[STAMP]
-    longest = g.lists[g.start[v]]
+    longest = g.lists[g.node[v, START]]
     total = 0.0
     squares = 0.0
-    for x in range(g.start[v], g.start[v] + g.size[v]):
-        u = g.lists[x]
-        g.stamp[u] = mark
-        total += g.scale[u]
-        squares += g.scale[u] * g.scale[u]
-        if g.size[u] > g.size[longest]:
+    for x in range(g.node[v, START], g.node[v, START] + g.node[v, SIZE]):
+        u = np.int64(g.lists[x])
+        g.node[u, MARK] = mark
+        total += g.value[u, SCALE]
+        squares += g.value[u, SCALE] * g.value[u, SCALE]
+        if g.node[u, SIZE] > g.node[longest, SIZE]:
             longest = u
     twice = 0.0
-    for x in range(g.start[v], g.start[v] + g.size[v]):
-        u = g.lists[x]
+    for x in range(g.node[v, START], g.node[v, START] + g.node[v, SIZE]):
+        u = np.int64(g.lists[x])
         if u == longest:
             continue
         _compact(g, u)
-        for y in range(g.start[u], g.start[u] + g.size[u]):
+        for y in range(g.node[u, START], g.node[u, START] + g.node[u, SIZE]):
             w = g.lists[y]
-            if g.stamp[w] == mark:
-                twice += g.scale[u] * g.scale[w] * (2.0 if w == longest else 1.0)
+            if g.node[w, MARK] == mark:
+                twice += g.value[u, SCALE] * g.value[w, SCALE] * (2.0 if w == longest else 1.0)
     return 0.5 * (total * total - squares - twice)
 
 
 @inner
 def _key(g, v, rule):
-    if 2.0 ** g.weight[v] > g.limit[g.component[v]]:
-        return HOPELESS * (1.0 + g.weight[v])
+    if 2.0 ** g.value[v, WEIGHT] > g.budget[g.node[v, COMPONENT], LIMIT]:
+        return HOPELESS * (1.0 + g.value[v, WEIGHT])
     if rule == BY_WEIGHT:
-        return g.weight[v] + g.noise[v]
-    return _fill(g, v) + g.noise[v]
+        return g.value[v, WEIGHT] + g.value[v, NOISE]
+    return _fill(g, v) + g.value[v, NOISE]
 
 
 @inner
 def _append(g, v, u):
     """Add u to the list of v, which moves to the end of all lists, with twice the room, when it is full."""
-    if g.size[v] == g.room[v]:
+    if g.node[v, SIZE] == g.node[v, ROOM]:
         end = g.state[END]
-        for x in range(g.size[v]):
-            g.lists[end + x] = g.lists[g.start[v] + x]
-        g.start[v] = end
-        g.room[v] = 2 * g.room[v] + 4
-        g.state[END] = end + g.room[v]
-        g.state[WORK] += g.size[v]
-    g.lists[g.start[v] + g.size[v]] = u
-    g.size[v] += 1
-    g.live[v] += 1
-    g.weight[v] += g.log2[u]
+        for x in range(g.node[v, SIZE]):
+            g.lists[end + x] = g.lists[g.node[v, START] + x]
+        g.node[v, START] = end
+        g.node[v, ROOM] = 2 * g.node[v, ROOM] + 4
+        g.state[END] = end + g.node[v, ROOM]
+        g.state[WORK] += g.node[v, SIZE]
+    g.lists[g.node[v, START] + g.node[v, SIZE]] = u
+    g.node[v, SIZE] += 1
+    g.node[v, LIVE] += 1
+    g.value[v, WEIGHT] += g.value[u, LOG2]
 
 
 @inner
@@ -102,15 +129,15 @@ def _join(g, a, b, rule):
     """Make a and b neighbours. By fill, whoever knows both has one pair less to join."""
     if rule == BY_FILL:
         g.state[STAMP] += 1
-        if g.size[b] < g.size[a]:
+        if g.node[b, SIZE] < g.node[a, SIZE]:
             a, b = b, a
-        for x in range(g.start[a], g.start[a] + g.size[a]):
-            g.stamp[g.lists[x]] = g.state[STAMP]
-        for x in range(g.start[b], g.start[b] + g.size[b]):
-            u = g.lists[x]
-            if g.stamp[u] == g.state[STAMP] and g.place[u] >= 0 and g.key[u] < HOPELESS:
-                move(g, u, g.key[u] - g.scale[a] * g.scale[b])
-        g.state[WORK] += g.size[a] + g.size[b]
+        for x in range(g.node[a, START], g.node[a, START] + g.node[a, SIZE]):
+            g.node[g.lists[x], MARK] = g.state[STAMP]
+        for x in range(g.node[b, START], g.node[b, START] + g.node[b, SIZE]):
+            u = np.int64(g.lists[x])
+            if g.node[u, MARK] == g.state[STAMP] and g.node[u, PLACE] >= 0 and g.value[u, KEY] < HOPELESS:
+                move(g, u, g.value[u, KEY] - g.value[a, SCALE] * g.value[b, SCALE])
+        g.state[WORK] += g.node[a, SIZE] + g.node[b, SIZE]
     _append(g, a, b)
     _append(g, b, a)
 
@@ -119,35 +146,35 @@ def _join(g, a, b, rule):
 def _eliminate(g, v, rule):
     """Join the neighbours of v, which has left the heap, and give them new keys. The shortest list goes first."""
     _compact(g, v)
-    first = g.start[v]
-    count = g.size[v]
+    first = g.node[v, START]
+    count = g.node[v, SIZE]
     for x in range(first + 1, first + count):
-        u = g.lists[x]
+        u = np.int64(g.lists[x])
         y = x
-        while y > first and g.size[g.lists[y - 1]] > g.size[u]:
+        while y > first and g.node[g.lists[y - 1], SIZE] > g.node[u, SIZE]:
             g.lists[y] = g.lists[y - 1]
             y -= 1
         g.lists[y] = u
     for x in range(first, first + count):
-        u = g.lists[x]
-        g.live[u] -= 1
-        g.weight[u] -= g.log2[v]
+        u = np.int64(g.lists[x])
+        g.node[u, LIVE] -= 1
+        g.value[u, WEIGHT] -= g.value[v, LOG2]
     for x in range(first, first + count - 1):
-        a = g.lists[x]
+        a = np.int64(g.lists[x])
         _compact(g, a)
         absent = 0
         g.state[STAMP] += 1
-        for y in range(g.start[a], g.start[a] + g.size[a]):
-            g.stamp[g.lists[y]] = g.state[STAMP]
+        for y in range(g.node[a, START], g.node[a, START] + g.node[a, SIZE]):
+            g.node[g.lists[y], MARK] = g.state[STAMP]
         for y in range(x + 1, count + first):
-            b = g.lists[y]
-            if g.stamp[b] != g.state[STAMP]:
-                g.local[absent] = b
+            b = np.int64(g.lists[y])
+            if g.node[b, MARK] != g.state[STAMP]:
+                g.heap[1, absent] = b
                 absent += 1
         for y in range(absent):
-            _join(g, a, g.local[y], rule)
+            _join(g, a, g.heap[1, y], rule)
     for x in range(first, first + count):
-        u = g.lists[x]
+        u = np.int64(g.lists[x])
         move(g, u, _key(g, u, rule))
     g.state[WORK] += count * count + 16
 
@@ -155,17 +182,17 @@ def _eliminate(g, v, rule):
 @kernel
 def start_order(g, rule):
     """Weights, keys and the heap; `lists` is complete, `when` comes in as −1, state as zeros but END, MOST, ALIVE."""
-    for v in range(g.start.size):
-        g.live[v] = g.size[v]
-        g.place[v] = v
-        g.heap[v] = v
-        g.weight[v] = g.log2[v]
-        for x in range(g.start[v], g.start[v] + g.size[v]):
-            g.weight[v] += g.log2[g.lists[x]]
-    for v in range(g.start.size):
-        g.key[v] = _key(g, v, rule)
-    g.state[HEAP] = g.start.size
-    for x in range(g.start.size // 2 - 1, -1, -1):
+    for v in range(len(g.node)):
+        g.node[v, LIVE] = g.node[v, SIZE]
+        g.node[v, PLACE] = v
+        g.heap[0, v] = v
+        g.value[v, WEIGHT] = g.value[v, LOG2]
+        for x in range(g.node[v, START], g.node[v, START] + g.node[v, SIZE]):
+            g.value[v, WEIGHT] += g.value[g.lists[x], LOG2]
+    for v in range(len(g.node)):
+        g.value[v, KEY] = _key(g, v, rule)
+    g.state[HEAP] = len(g.node)
+    for x in range(len(g.node) // 2 - 1, -1, -1):
         sift_down(g, x)
 
 
@@ -176,26 +203,26 @@ def grow_order(g, rule, steps):
     while g.state[HEAP] > 0 and g.state[ALIVE] > 0:
         if g.state[WORK] >= min(until, g.state[MOST]):
             return PAUSED
-        v = g.heap[0]
-        c = g.component[v]
-        spent = g.spent[c] + 2.0 ** g.weight[v]
-        fits = g.spent[c] < np.inf and spent <= g.limit[c]
+        v = g.heap[0, 0]
+        c = g.node[v, COMPONENT]
+        spent = g.budget[c, SPENT] + 2.0 ** g.value[v, WEIGHT]
+        fits = g.budget[c, SPENT] < np.inf and spent <= g.budget[c, LIMIT]
         if fits:
             need = np.int64(0)
-            for x in range(g.start[v], g.start[v] + g.size[v]):
-                if g.place[g.lists[x]] >= 0:
-                    need += 4 * (g.size[g.lists[x]] + g.live[v]) + 8
+            for x in range(g.node[v, START], g.node[v, START] + g.node[v, SIZE]):
+                if g.node[g.lists[x], PLACE] >= 0:
+                    need += 4 * (g.node[g.lists[x], SIZE] + g.node[v, LIVE]) + 8
             if g.state[END] + need > g.lists.size:
                 return FULL
         pop(g)
         g.state[WORK] += 8
         if fits:
-            g.spent[c] = spent
-            g.when[v] = g.state[DONE]
-            g.degree[v] = g.live[v]
+            g.budget[c, SPENT] = spent
+            g.node[v, WHEN] = g.state[DONE]
+            g.node[v, DEGREE] = g.node[v, LIVE]
             g.state[DONE] += 1
             _eliminate(g, v, rule)
-        elif g.spent[c] < np.inf:
-            g.spent[c] = np.inf
+        elif g.budget[c, SPENT] < np.inf:
+            g.budget[c, SPENT] = np.inf
             g.state[ALIVE] -= 1
     return FINISHED

@@ -9,41 +9,33 @@ import numpy as np
 from .jit import inner, kernel
 from .structure import SCOPE
 
-#: Entries of Greedy.state: variables ordered, heap entries, end of used lists, last stamp, steps of work done, steps
+#: Columns of Greedy.node: the list's first entry, entries (dead ones among them), room; neighbours that are not
+#: eliminated; place in the heap, −1 once eliminated; component; number in the order; neighbours when eliminated; mark.
+START, SIZE, ROOM, LIVE, PLACE, COMPONENT, WHEN, DEGREE, MARK = range(9)
+
+#: Columns of Greedy.value: log2 of the cells of the clique, of the states; weight in fills, noise, key.
+WEIGHT, LOG2, SCALE, NOISE, KEY = range(5)
+
+#: Columns of Greedy.budget: cells so far (+inf: given up), and at most.
+SPENT, LIMIT = range(2)
+
+#: Entries of Greedy.state: variables ordered, heap entries, end of used lists, last mark, steps of work done, steps
 #: allowed, components that still have something to spend.
 DONE, HEAP, END, STAMP, WORK, MOST, ALIVE = range(7)
 
 
 class Greedy(NamedTuple):
-    """One try at an order of variables 0 … n − 1; neighbours of v are lists[start[v] : start[v] + size[v]], dead ones
-    among them (place[v] < 0: eliminated).
+    """One try at an order of variables 0 … n − 1.
 
-    start, size, room int64 (n,); lists int32; live int32 (n,) neighbours not eliminated; weight float64 (n,) log2 of
-    the cells of the clique; log2 float64 (n,) of the states; scale, noise, key float64 (n,); heap, place int32 (n,);
-    component int32 (n,); spent, limit float64 (components,): cells so far (+inf: given up) and at most; when int64 (n,)
-    and degree int32 (n,): the result, number in the order and neighbours at elimination; stamp int64 (n,) and local
-    int32 (n,) are scratch; state int64 (7,).
+    node int64 (n, 9) and value float64 (n, 5) by variable; lists int32, the neighbours; heap int64 (2, n): the heap,
+    and a scratch; budget float64 (components, 2); state int64 (7,).
     """
 
-    start: np.ndarray
-    size: np.ndarray
-    room: np.ndarray
+    node: np.ndarray
+    value: np.ndarray
     lists: np.ndarray
-    live: np.ndarray
-    weight: np.ndarray
-    log2: np.ndarray
-    scale: np.ndarray
-    noise: np.ndarray
-    key: np.ndarray
     heap: np.ndarray
-    place: np.ndarray
-    component: np.ndarray
-    spent: np.ndarray
-    limit: np.ndarray
-    when: np.ndarray
-    degree: np.ndarray
-    stamp: np.ndarray
-    local: np.ndarray
+    budget: np.ndarray
     state: np.ndarray
 
 
@@ -86,54 +78,54 @@ def list_neighbours(components, factors, number, start, lists, size, stamp):
 
 @inner
 def sift_up(g, x):
-    v = g.heap[x]
+    v = g.heap[0, x]
     while x > 0:
         above = (x - 1) // 2
-        u = g.heap[above]
-        if g.key[u] <= g.key[v]:
+        u = g.heap[0, above]
+        if g.value[u, KEY] <= g.value[v, KEY]:
             break
-        g.heap[x] = u
-        g.place[u] = x
+        g.heap[0, x] = u
+        g.node[u, PLACE] = x
         x = above
-    g.heap[x] = v
-    g.place[v] = x
+    g.heap[0, x] = v
+    g.node[v, PLACE] = x
 
 
 @inner
 def sift_down(g, x):
-    v = g.heap[x]
+    v = g.heap[0, x]
     count = g.state[HEAP]
     while 2 * x + 1 < count:
         below = 2 * x + 1
-        if below + 1 < count and g.key[g.heap[below + 1]] < g.key[g.heap[below]]:
+        if below + 1 < count and g.value[g.heap[0, below + 1], KEY] < g.value[g.heap[0, below], KEY]:
             below += 1
-        u = g.heap[below]
-        if g.key[v] <= g.key[u]:
+        u = g.heap[0, below]
+        if g.value[v, KEY] <= g.value[u, KEY]:
             break
-        g.heap[x] = u
-        g.place[u] = x
+        g.heap[0, x] = u
+        g.node[u, PLACE] = x
         x = below
-    g.heap[x] = v
-    g.place[v] = x
+    g.heap[0, x] = v
+    g.node[v, PLACE] = x
 
 
 @inner
 def pop(g):
-    v = g.heap[0]
+    v = g.heap[0, 0]
     g.state[HEAP] -= 1
-    last = g.heap[g.state[HEAP]]
+    last = g.heap[0, g.state[HEAP]]
     if last != v:
-        g.heap[0] = last
+        g.heap[0, 0] = last
         sift_down(g, 0)
-    g.place[v] = -1
+    g.node[v, PLACE] = -1
     return v
 
 
 @inner
 def move(g, v, key):
-    before = g.key[v]
-    g.key[v] = key
+    before = g.value[v, KEY]
+    g.value[v, KEY] = key
     if key < before:
-        sift_up(g, g.place[v])
+        sift_up(g, g.node[v, PLACE])
     elif key > before:
-        sift_down(g, g.place[v])
+        sift_down(g, g.node[v, PLACE])

@@ -236,8 +236,8 @@ def test_no_evidence(tmp_path, text):
     "text, sentence",
     [
         ("", "line 1: expected the number of observations, or of samples, 0 or more; got the end of the file"),
-        ("2 0 1 0 0", "variable 0 to be observed once, or twice alike; it has labels 1 and 0"),
-        ("1 3 0", "expected a variable, 0 to 2; got '3'"),
+        ("2 0 1 0 0", "variable 0 to be observed once, or twice alike; got '0'"),
+        ("1 3 0", "expected one of the 3 variables, from 0 on; got '3'"),
         ("1 2 3", "expected a label of variable 2, 0 to 2; got '3'"),
         ("2 1 0 1 1 0 1", "expected one sample of evidence, or as many pairs as announced; got '2'"),
         ("1 1 0 1 5", "got '5'"),

@@ -218,7 +218,7 @@ class Scanner:
 
 def _range(least: int, most: int) -> str:
     if least == most:
-        return str(least)
+        return f"namely {least}"
     return f"{least} or more" if most >= kernel.LARGEST else f"{least} to {most}"
 
 

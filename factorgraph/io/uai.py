@@ -2,23 +2,26 @@
 
     .uai: tables of probabilities or weights p ≥ 0, E = −ln p        .LG: tables of their logarithms, E = −log value
 
-(Evidence: "n v s v s …", or since 2010 the number of samples before that.) BAYES has the layout of MARKOV.
+BAYES has the layout of MARKOV. Evidence is "n v s v s …"; since 2010 the number of samples comes before that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from ..errors import FactorGraphError
 from ..factors import Table
 from ..graph import FactorGraph, Variables
+from ..kernels.text import count_tokens
 from ..kernels.text_models import read_scopes, read_tables, table_sizes
 from .assemble import Layout
 from .source import Scanner
 
+#: int32 (n,) different variables and their labels.
+Observed = tuple[np.ndarray, np.ndarray]
 MOST_INT32 = 2**31 - 1
 _FINITE = float(np.finfo(np.float64).max)
 
@@ -55,27 +58,42 @@ def read_states(scanner: Scanner, count: int) -> np.ndarray:
     return scanner.integers(count, "the states of a variable", 1, MOST_INT32)
 
 
-def read_evidence(scanner: Scanner, states: np.ndarray) -> dict[int, int]:
-    """Observed label by variable, of either layout. Errors: FormatError."""
-    numbers = len(bytes(scanner.data).split()) if scanner.room < 1 << 22 else 0
+def read_evidence(scanner: Scanner, states: np.ndarray) -> Observed:
+    """Observed labels of a file of either layout. Errors: FormatError."""
+    numbers = count_tokens(scanner.text)
     count = scanner.integer("the number of observations, or of samples")
     if numbers != 2 * count + 1:
         if count > 1:
             scanner.begin()
             scanner.refuse("one sample of evidence, or as many pairs as announced")
         count = scanner.integer("the number of observations") if count else 0
-    found: dict[int, int] = {}
-    for _ in range(scanner.claim(count, "a variable and its label", 2)):
-        variable = scanner.integer("a variable", 0, states.size - 1)
-        label = scanner.integer(f"a label of variable {variable}", 0, int(states[variable]) - 1)
-        if found.setdefault(variable, label) != label:
-            both = f"{found[variable]} and {label}"
-            scanner.refuse(f"variable {variable} to be observed once, or twice alike; it has labels {both}")
+    scanner.claim(count, "a variable and its label", 2)
+    begin = scanner.at
+    pairs = scanner.integers(2 * count, "a variable or a label", 0, MOST_INT32).reshape(-1, 2)
     scanner.finish()
-    return found
+
+    def refuse(index: int, expected: str) -> NoReturn:
+        scanner.begin(begin)
+        scanner.integers(index, "a variable or a label", 0, MOST_INT32)
+        scanner.refuse(expected)
+
+    variables, labels = pairs.T
+    unknown = variables >= states.size
+    if unknown.any():
+        refuse(2 * int(np.argmax(unknown)), f"one of the {states.size} variables, from 0 on")
+    beyond = labels >= states[variables]
+    if beyond.any():
+        i = int(np.argmax(beyond))
+        refuse(2 * i + 1, f"a label of variable {variables[i]}, 0 to {states[variables[i]] - 1}")
+    known, first = np.unique(variables, return_index=True)
+    other = labels != labels[first][np.searchsorted(known, variables)]
+    if other.any():
+        i = int(np.argmax(other))
+        refuse(2 * i + 1, f"variable {variables[i]} to be observed once, or twice alike")
+    return known, labels[first]
 
 
-def check_evidence(evidence: Mapping[Any, Any], states: np.ndarray) -> dict[int, int]:
+def check_evidence(evidence: Mapping[Any, Any], states: np.ndarray) -> Observed:
     """The same from a mapping that a user gave. Errors: FactorGraphError."""
     for variable, label in evidence.items():
         whole = isinstance(variable, int | np.integer) and isinstance(label, int | np.integer)
@@ -84,14 +102,14 @@ def check_evidence(evidence: Mapping[Any, Any], states: np.ndarray) -> dict[int,
                 f"evidence: expected {{variable: label}} by numbers, variables 0 … {states.size - 1} and labels 0 … "
                 f"states − 1; got {variable!r}: {label!r}"
             )
-    return {int(variable): int(label) for variable, label in evidence.items()}
+    pairs = np.array(list(evidence.items()), np.int32).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
 
 
-def observe(graph: FactorGraph, states: np.ndarray, evidence: Mapping[int, int]) -> None:
+def observe(graph: FactorGraph, states: np.ndarray, observed: Observed) -> None:
     """Add a factor for each observed variable that forbids its other labels."""
-    variables = np.fromiter(evidence, np.int32, len(evidence))
-    labels = np.fromiter(evidence.values(), np.int64, len(evidence))
+    variables, labels = observed
     for count in np.unique(states[variables]).tolist():
         mine = states[variables] == count
         table = np.where(np.arange(count) == labels[mine][:, None], 0.0, np.inf)
-        graph.add(Table(table), Variables(graph, "x", variables[mine], count))
+        graph.add(Table(table), Variables(graph, "x", np.ascontiguousarray(variables[mine]), count))

@@ -192,6 +192,18 @@ def _infinity(text, i, negative):
 
 
 @kernel
+def count_tokens(text):
+    """How many tokens the text has."""
+    count, at = 0, skip(text, 0)
+    while at < text.size:
+        count += 1
+        while at < text.size and not blank(text[at]):
+            at += 1
+        at = skip(text, at)
+    return count
+
+
+@kernel
 def read_integers(text, state, least, most, out):
     """Fill `out`, int64, with the next integers, each from `least` to `most`."""
     at, entry = state[AT], state[ENTRY]

@@ -35,18 +35,21 @@ from .plan import Acceptor, Answers, Plan, Question, Restriction, restrict
 if TYPE_CHECKING:
     from . import learn as learn
     from . import losses
-    from .learn import Model, Run, train
+    from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
 
 #: What only learning needs is imported when it is first used: name -> the module that has it, or is it.
-_LATER = {"Model": "learn", "Run": "learn", "learn": "learn", "losses": "losses", "train": "learn"}
+_LATER = dict.fromkeys(("Collapse", "Model", "Run", "collapse_report", "learn", "train"), "learn") | {
+    "losses": "losses"
+}
 
 __all__ = [
     "Acceptor",
     "Answers",
     "Auto",
     "BruteForce",
+    "Collapse",
     "DynamicProgramming",
     "External",
     "Factor",
@@ -71,6 +74,7 @@ __all__ = [
     "Status",
     "Table",
     "Variables",
+    "collapse_report",
     "energy",
     "entropy",
     "k_best",

@@ -9,6 +9,7 @@ A gradient is a difference of answers, configurations(correct) − configuration
 LeCun, Chopra, Hadsell, Ranzato, Huang, "A tutorial on energy-based learning" (2006), table 1.
 """
 
+from .check import check
 from .contrast import LVQ2, MCE, Contrast, Hinge, Log, SquareExponential, SquareSquare
 from .costs import augmented, deviating, deviations
 from .incorrect import incorrect
@@ -49,6 +50,7 @@ __all__ = [
     "SquareSquare",
     "Squares",
     "augmented",
+    "check",
     "deviating",
     "deviations",
     "incorrect",

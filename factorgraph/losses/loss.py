@@ -95,6 +95,13 @@ class Loss:
             return self._evaluate(problem), gradient
         return self._eliminate(problem), gradient
 
+    def over_answers(self, plan: Plan, known: Answers, listed: np.ndarray, solver: Solver) -> Mixed | None:
+        """The problem over answers that this loss is asked of, where latents do not go the way that answers go.
+
+        Errors: FactorGraphError where they cannot be eliminated.
+        """
+        return None if self._natural(known, listed) else self._mixed(plan, known, listed, solver)
+
     def _natural(self, known: Answers, listed: np.ndarray) -> bool:
         """Whether latents go by the operation that answers go by, or there are none."""
         return self.latent in self.natural or bool(known.complete[listed].all())

@@ -129,7 +129,7 @@ def experiment(architecture, loss, epochs, rate, seed, samples=200):
 #: architecture, loss, epochs, rate
 RUNS = [
     (Regressor, losses.Energy(), 60, 0.02),
-    (Encoders, losses.Energy(), 300, 0.02),
+    (Encoders, losses.Energy(), 300, 0.05),
     (Encoders, losses.Perceptron(), 60, 0.01),
     (Encoders, losses.Hinge(margin=2.0), 60, 0.01),
     (Encoders, losses.Log(), 60, 0.01),
@@ -153,7 +153,7 @@ def main():
 
     runs = RUNS
     if arguments.quick:
-        runs = [(Encoders, losses.Energy(), 10, 0.02), (Encoders, losses.NLL(), 5, 0.01)]
+        runs = [(Encoders, losses.Energy(), 15, 0.05), (Encoders, losses.NLL(), 5, 0.01)]
     print("architecture  loss              error  range of energies  far − near")
     surfaces, titles = [], []
     for architecture, loss, epochs, rate in runs:

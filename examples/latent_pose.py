@@ -63,7 +63,7 @@ def learn(loss, images, kinds, epochs, seed, rate=0.05, shrink=0.02):
     """
     rng, windows = np.random.default_rng(seed), patches(images)
     some = [rng.choice(np.flatnonzero(kinds == kind)) for kind in range(len(SHAPES))]
-    templates = 0.1 * np.stack([windows[i, (windows[i] ** 2).sum(1).argmax()] for i in some])
+    templates = 0.5 * np.stack([windows[i, (windows[i] ** 2).sum(1).argmax()] for i in some])
     plan = graph(len(images)).compile()
     answers = fg.plan.read_answers(plan, {"y": kinds})
     for _ in range(epochs):
@@ -90,7 +90,7 @@ def main():
     count, epochs = (200, 15) if arguments.quick else (600, 40)
     images, kinds, _ = pictures(np.random.default_rng(0), count)
     test, truth, planted = pictures(np.random.default_rng(1), 300)
-    for loss in (losses.Perceptron(), losses.LatentHinge(), losses.NLL()):
+    for loss in (losses.Perceptron(), losses.NLL(), losses.LatentHinge()):
         templates = learn(loss, images, kinds, epochs, seed=0)
         found, places = read(test, templates)
         print(f"{type(loss).__name__:12} class right {np.mean(found == truth):6.1%}, ", end="")

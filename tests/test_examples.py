@@ -109,8 +109,8 @@ def test_radial_basis_functions_collapse_or_not() -> None:
     switch = example("rbf_switch")
     x, labels = switch.points(np.random.default_rng(0), 100)
     collapsed = {}
-    for loss in (losses.Energy(), losses.SquareSquare(margin=2.0)):
-        weights, centres = switch.learn(loss, x, labels, 300, seed=0)
+    for loss, rate in ((losses.Energy(), 0.1), (losses.SquareSquare(margin=2.0), 0.02)):
+        weights, centres = switch.learn(loss, x, labels, 300, seed=0, rate=rate)
         energies = (switch.distances(x, weights, centres) ** 2).sum(-1)
         collapsed[type(loss)] = energies.max()
     assert collapsed[losses.Energy] < 0.05 < 2 < collapsed[losses.SquareSquare]

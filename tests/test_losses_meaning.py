@@ -79,6 +79,7 @@ FLAT = [
 ]
 
 
+@pytest.mark.jitoff
 @pytest.mark.parametrize("loss, expected", FLAT, ids=lambda v: type(v).__name__ if isinstance(v, Loss) else "")
 def test_flat_surfaces(loss: Loss, expected: float) -> None:
     assert value(loss, np.zeros(K)) == pytest.approx(expected, abs=1e-9)
@@ -277,6 +278,7 @@ def test_the_best_incorrect_answer_against_enumeration(dtype: Any) -> None:
             assert rivals(case.graph, answers)[0] == pytest.approx(expected, rel=1e-5 if dtype is np.float32 else 1e-9)
 
 
+@pytest.mark.jitoff
 def test_the_second_best_labelling_is_not_it() -> None:
     """Both best labellings are the correct answer, with other latents; the best incorrect one is the third."""
     table = np.array([[0.0, 0.25], [0.75, 5.0]])
@@ -299,6 +301,7 @@ def test_plain_map_in_its_place_would_lose_the_margin() -> None:
     assert value(Hinge(), [0.0, 1.1, 2.0]) == 0.0
 
 
+@pytest.mark.jitoff
 def test_without_another_answer_nothing_is_incorrect() -> None:
     for energies in ([1.0], [1.0, INF]):
         assert value(Hinge(), energies) == value(Log(), energies) == value(MCE(), energies) == 0.0
@@ -386,6 +389,7 @@ def test_slack_rescaling_on_cycles_is_bounded_from_below() -> None:
     assert exact >= 10
 
 
+@pytest.mark.jitoff
 def test_slack_rescaling_counts_whole_numbers() -> None:
     with pytest.raises(fg.FactorGraphError, match="SlackMargin: expected costs that are whole numbers"):
         value(SlackMargin(scale=0.5), [0.0, 1.0])

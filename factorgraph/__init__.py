@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from . import optim
 from .errors import FactorGraphError, FormatError
-from .factors import MLP, External, Factor, Linear, Potts, Table
+from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
+    TRWS,
     Auto,
     BruteForce,
     DynamicProgramming,
+    Elimination,
+    ExactSearch,
+    Expansion,
     Marginals,
+    MinCut,
     MinMarginals,
     MinSum,
     Samples,
     Solution,
     Solver,
     Status,
+    Swap,
+    Toulbar2,
     energy,
     entropy,
     k_best,
@@ -35,13 +42,22 @@ from .plan import Acceptor, Answers, Plan, Question, Restriction, restrict
 if TYPE_CHECKING:
     from . import learn as learn
     from . import losses
+    from .io import read, write
     from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
 
-#: What only learning needs is imported when it is first used: name -> the module that has it, or is it.
-_LATER = dict.fromkeys(("Collapse", "Model", "Run", "collapse_report", "learn", "train"), "learn") | {
-    "losses": "losses"
+#: What only learning or files need is imported when it is first used: name -> the module that has it, or is it.
+_LATER = {
+    "Collapse": "learn",
+    "Model": "learn",
+    "Run": "learn",
+    "collapse_report": "learn",
+    "learn": "learn",
+    "losses": "losses",
+    "read": "io",
+    "train": "learn",
+    "write": "io",
 }
 
 __all__ = [
@@ -51,6 +67,9 @@ __all__ = [
     "BruteForce",
     "Collapse",
     "DynamicProgramming",
+    "ExactSearch",
+    "Elimination",
+    "Expansion",
     "External",
     "Factor",
     "FactorGraph",
@@ -60,6 +79,7 @@ __all__ = [
     "Linear",
     "MLP",
     "Marginals",
+    "MinCut",
     "MinMarginals",
     "MinSum",
     "Model",
@@ -72,7 +92,12 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "TRWS",
+    "Swap",
     "Table",
+    "TruncatedLinear",
+    "TruncatedQuadratic",
+    "Toulbar2",
     "Variables",
     "collapse_report",
     "energy",
@@ -82,10 +107,12 @@ __all__ = [
     "marginals",
     "min_marginals",
     "optim",
+    "read",
     "restrict",
     "sample",
     "solve",
     "train",
+    "write",
 ]
 
 if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others

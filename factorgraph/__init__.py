@@ -43,14 +43,16 @@ if TYPE_CHECKING:
     from . import learn as learn
     from . import losses
     from .io import read, write
-    from .learn import Model, Run, train
+    from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
 
 #: What only learning or files need is imported when it is first used: name -> the module that has it, or is it.
 _LATER = {
+    "Collapse": "learn",
     "Model": "learn",
     "Run": "learn",
+    "collapse_report": "learn",
     "learn": "learn",
     "losses": "losses",
     "read": "io",
@@ -63,6 +65,7 @@ __all__ = [
     "Answers",
     "Auto",
     "BruteForce",
+    "Collapse",
     "DynamicProgramming",
     "ExactSearch",
     "Elimination",
@@ -96,6 +99,7 @@ __all__ = [
     "TruncatedQuadratic",
     "Toulbar2",
     "Variables",
+    "collapse_report",
     "energy",
     "entropy",
     "k_best",

@@ -1,10 +1,10 @@
 """`method="auto"`: the one place where it is decided who answers a component.
 
-    forests, lattices                 dynamic programming
-    few labellings                    enumeration
-    anything narrow enough            elimination (all questions)
-    binary and submodular             minimum cut (minima and min-marginals)
-    else, for minima                  portfolio.py: reductions, bounds, moves, and search if there is a time limit
+forests, lattices                 dynamic programming
+few labellings                    enumeration
+anything narrow enough            elimination (all questions)
+binary and submodular             minimum cut (minima and min-marginals)
+else, for minima                  portfolio.py: reductions, bounds, moves, and search if there is a time limit
 """
 
 from __future__ import annotations

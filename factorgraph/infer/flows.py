@@ -249,9 +249,7 @@ def new_flow(vertices: int, arcs: int) -> Flow:
     """Memory for a flow."""
     dist, parent = np.zeros(vertices, np.int32), np.zeros(vertices, np.int32)
     marked, queue = np.zeros(vertices, np.uint8), np.zeros((3, vertices), np.int32)
-    return Flow(
-        np.zeros(arcs), np.zeros(vertices), np.zeros(1), dist, parent, marked, queue, np.zeros(STATE, np.int64)
-    )
+    return Flow(np.zeros(arcs), np.zeros(vertices), np.zeros(1), dist, parent, marked, queue, np.zeros(STATE, np.int64))
 
 
 def sparse(pairs: Pairs, node: np.ndarray, vertices: int) -> Sparse:

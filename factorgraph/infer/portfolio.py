@@ -8,7 +8,8 @@ One after the other, each on the components whose gap is still open:
     TRW-S                  bounds, labellings rounded from them, moves
     elimination            whatever fits
     min-sum, expansions    other labellings, fused with the best one
-    exact search           with a time limit only
+    exact search           with a time limit only, and within a share of it
+    TRW-S                  kicks: labels are disturbed and improved again, for the rest of the time
 
 The best labelling and the best bound are kept, whoever found them.
 """
@@ -28,7 +29,6 @@ from .expansion import Expansion
 from .mincut import MinCut
 from .minsum import MinSum
 from .moves import fuse
-from .network import table_cells
 from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
@@ -44,8 +44,12 @@ QUICK = 1 << 22
 LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
 #: Reductions that leave more than this share of a component's table entries are not used.
 WORTH = 0.9
-#: Shares of the time left: bounds, then other labellings; search has the rest.
-BOUNDS, MOVES = 0.4, 0.15
+#: Shares of the time left: bounds, each of the other labellings, search (of few variables, of many).
+BOUNDS, MOVES, SEARCH, HOPE, FEW = 0.4, 0.1, 0.8, 0.3, 1000
+#: Cells that an elimination does in a second at least.
+RATE = 1e8
+#: As many as there is time for.
+MANY = 10**6
 
 
 class Portfolio:
@@ -75,16 +79,16 @@ class Portfolio:
         self._ask(quick, self._open(quick.fits))
         if not self.reduced:
             self._reduce(self._open(self._expands))
-        self._ask(TRWS(threads, time_limit=self._share(BOUNDS)), self._open())
+        patient = self.deadline < np.inf
+        bounds = TRWS(threads, kicks=0, time_limit=self._share(BOUNDS))
+        self._ask(bounds if patient else TRWS(threads), self._open())
         if not self._late():
-            self._ask(self.elimination, self._open(self.elimination.fits))
+            self._eliminate()
         self._move(self._open())
-        if self.deadline < np.inf and not self._late():
-            chosen = self._open(lambda part: np.array([table_cells(part.plan, c) <= LARGE for c in part.components]))
-            for i in chosen:
-                left = (self.deadline - perf_counter()) / max(1, chosen.size)
-                search = ExactSearch(threads, max(left, 0.0), initial=self.labels)
-                self._ask(search, np.array([i]))
+        if patient:
+            self._search()
+            kicks = TRWS(threads, MANY, kicks=MANY, time_limit=self._share(1.0), initial=self.labels)
+            self._ask(kicks, self._open() if not self._late() else np.zeros(0, np.int64))
         self._start()
         self._write(answer)
 
@@ -196,6 +200,23 @@ class Portfolio:
         pairs = self._open(_pairs)
         if pairs.size:
             self._fuse(Expansion(threads, time_limit=self._share(MOVES), initial=self.labels), pairs)
+
+    def _eliminate(self) -> None:
+        """Whatever there is time for."""
+        left = self._share(1.0)
+        cells = self.elimination.cells if left is None else min(self.elimination.cells, int(left * RATE) + 1)
+        solver = replace(self.elimination, cells=cells, time_limit=left)
+        self._ask(solver, self._open(solver.fits))
+
+    def _search(self) -> None:
+        """Exact search, one component after the other."""
+        plan = self.asked.plan
+        chosen = self._open(lambda part: plan.work[part.components] <= LARGE)
+        for number, i in enumerate(chosen):
+            few = plan.variables_of(int(self.asked.components[i])).size <= FEW
+            limit = self._share((SEARCH if few else HOPE) / (chosen.size - number))
+            if not self._late():
+                self._ask(ExactSearch(self.auto.threads, limit, initial=self.labels), np.array([i]))
 
     def _fuse(self, solver: Solver, chosen: np.ndarray) -> None:
         part = self.asked.part(chosen)

@@ -201,7 +201,7 @@ def _engines(asked: Asked) -> list[tuple[Asked, Engine]]:
     """Large grids have one each, all other components share one."""
     rest = np.ones(asked.components.size, bool)
     engines: list[tuple[Asked, Engine]] = []
-    sizes = np.diff(asked.plan.members[0])[asked.components]
+    sizes = np.bincount(asked.plan.component, minlength=asked.plan.n_components)[asked.components]
     for i in np.flatnonzero(sizes >= GRID):
         part = asked.part(np.array([i]))
         grid = grid_messages(asked.plan, part)

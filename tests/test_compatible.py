@@ -139,7 +139,7 @@ def test_latents_by_the_other_operation_where_that_is_intractable(loss: Any) -> 
 def test_minima_without_a_proof_come_with_a_warning_once() -> None:
     X, Y = data(large)
     train = lambda **more: fg.train(fg.Model(large), X, Y, epochs=2, batch=3, solver=fg.MinSum(), **more)  # noqa: E731
-    words = r"Margin: 6 components \(the first is 0\) have cycles that MinSum does not solve with a proof"
+    words = r"Margin: 6 components \(the first is 0\) have cycles that MinSum may not solve with a proof"
     with pytest.warns(UserWarning, match=words) as caught:
         run = train()
     assert len(caught) == 1 and (run.history["exact"] == 0).all()
@@ -242,6 +242,31 @@ def test_an_architecture_that_cannot_be_flat() -> None:
     assert "do not make this architecture flat." in str(report)
     with pytest.raises(fg.FactorGraphError, match="collapse_report: expected a Model and a loss"):
         fg.collapse_report(build, Energy(), [], [])  # type: ignore[arg-type]
+
+
+def test_strings_have_no_contrast_but_may_be_flat() -> None:
+    report = fg.collapse_report(fg.Model(line), Perceptron(), [0], [[0, 1]])
+    assert np.isnan(report.contrast) and report.may_collapse and not report.collapsed
+
+
+def test_what_is_not_proven_over_answers_is_not_proven() -> None:
+    """The answers that are left when latents are summed out have a cycle."""
+
+    def build(g: Any, x: int) -> None:
+        y, z = g.variables("y", shape=(3,), states=2), g.variables("z", states=2, latent=True)
+        g.add(fg.Table(np.eye(2)), y, y[[1, 2, 0]])
+        g.add(fg.Table(np.array([[0.0, 0.5], [0.5, 0.3]])), y[0], z)
+
+    loss, data_ = Perceptron(latent="sum"), ([0], [[0, 1, 1]])
+    run = fg.train(fg.Model(build), *data_, loss, epochs=1, solver=fg.Auto())
+    assert run.history["exact"].tolist() == [1.0]
+
+    class Sums(fg.MinSum):
+        def integrate(self, *arguments: Any, **more: Any) -> Any:
+            return fg.Auto().integrate(*arguments, **more)
+
+    run = fg.train(fg.Model(build), *data_, loss, epochs=1, solver=Sums(), approximate=True)
+    assert run.history["exact"].tolist() == [0.0]
 
 
 def test_the_check_says_where_answers_are_exact() -> None:

@@ -416,6 +416,17 @@ def test_an_interrupted_epoch_is_done_again(tmp_path: Path, monkeypatch: pytest.
     assert bits(short_run(path)) == bits(short_run(None))
 
 
+def test_a_checkpoint_from_before_there_was_a_contrast_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "run.npz"
+    short_run(path, epochs=2)
+    old = checkpoint.load(path, "training")
+    values = old.values | {"history": [row[:3] for row in old.values["history"]]}
+    checkpoint.save(path, "training", old.settings, values, old.arrays)
+    run = short_run(path)
+    assert bits(run) == bits(short_run(None))
+    assert np.isnan(run.history["contrast"][:2]).all() and run.history["contrast"][2] > 0
+
+
 def test_a_longer_run_goes_on_where_the_rate_does_not_know_the_end(tmp_path: Path) -> None:
     path = tmp_path / "run.npz"
     short_run(path, epochs=2)

@@ -95,6 +95,8 @@ def collapse_report(
     nothing = {name: np.zeros_like(array) for name, array in start.items()}
     probe, energies = Probe(declared, np.arange(declared.count)), declared.graph.energies(start)
     first, bare = (probe.contrast(each, energies) for each in (start, nothing))
+    zero = declared.graph.energies(nothing)
+    can_be_flat = bool(bare == 0.0) or not zero[np.isfinite(zero)].any()
     given = start if parameters is None else parameters
     contrast = probe.contrast(given, energies)
     energies = declared.graph.energies(given)
@@ -107,7 +109,7 @@ def collapse_report(
     flat = _flat(loss, rival[known]) if isinstance(loss, Contrast) else loss(plan, level, answers, solver)[0]
     count = max(1, int(known.sum()))
     margin = float(getattr(loss, "margin", getattr(loss, "scale", 0.0)))
-    about = bool(bare == 0.0), contrast, first
+    about = can_be_flat, contrast, first
     return Collapse(loss, value / count, flat / count, *about, correct[known], rival[known], margin)
 
 

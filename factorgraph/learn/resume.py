@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from math import nan
 
 import numpy as np
 
@@ -61,7 +62,8 @@ def restore(
     """
     contents = load(path, "training")
     compare(path, contents.settings, settings)
-    history: list[Record] = [(int(epoch), *rest) for epoch, *rest in contents.values["history"]]
+    rows = [[*row, nan, nan][:5] for row in contents.values["history"]]  # older files know three of the five
+    history: list[Record] = [(int(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
     if len(history) > epochs:
         raise FactorGraphError(
             f"checkpoint {os.fspath(path)}: expected at most epochs = {epochs} as in this run; the file has "

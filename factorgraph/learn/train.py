@@ -123,7 +123,7 @@ def train(
             if resume and os.path.exists(checkpoint):
                 parameters, state, history = restore(checkpoint, settings, epochs)
         step = Step(declared, answers, loss, rule, solver, parameters, state, energies, batch, exact)
-        monitor = Monitor(declared, kept, loss, max((record[4] for record in history), default=0.0))
+        monitor = Monitor(declared, kept, loss, float(np.nanmax([0.0, *(record[4] for record in history)])))
         monitor(parameters, energies, len(history))
         passes = _fastest(step)
         size = -(-kept.size // batch)

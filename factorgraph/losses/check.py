@@ -49,15 +49,16 @@ def check(
     exact[wrong] = False
     if not wrong.size or approximate:
         return exact
-    about = f"{wrong.size} components (the first is {wrong[0]}) have cycles that {type(solver).__name__} does not solve"
+    about = f"{wrong.size} components (the first is {wrong[0]}) have cycles that {type(solver).__name__}"
     if needs & (Needs.MARGINALS | Needs.INCORRECT):
         words = [words for need, (_, words) in offers.items() if need in needs][0]
         raise FactorGraphError(
-            f"{where}: asks for {words}; {about} exactly. Expected forests, lattices or small components; use a loss "
-            "of minima, e.g. Margin(), or another solver"
+            f"{where}: asks for {words}; {about} does not solve exactly. Expected forests, lattices or small "
+            "components; use a loss of minima, e.g. Margin(), or another solver"
         )
     about = (
-        f"{where}: {about} with a proof: its values and gradients are those of answers that may not be the best ones"
+        f"{where}: {about} may not solve with a proof: values and gradients are then those of answers that may not be "
+        "the best ones"
     )
     if approximate is None:
         warnings.warn(

@@ -113,7 +113,10 @@ class Loss:
         tables, slopes = rest.tables(*about), rest.plan.zeros(np.float64)
         loss = problem.known.remember(("over answers", id(self)), lambda: (self, self._over(rest, problem.known)))[1]
         chosen = rest.components(problem.listed)
-        value: float = loss._evaluate(Problem(rest.plan, tables, rest.answers, problem.solver, chosen, slopes))
+        proven = np.ones(rest.plan.n_components, bool)
+        value: float = loss._evaluate(Problem(rest.plan, tables, rest.answers, problem.solver, chosen, slopes, proven))
+        if problem.proven is not None:
+            problem.proven[rest.parts.owner[~proven]] = False
         rest.back(slopes, *about, problem.gradient)
         return value
 

@@ -219,6 +219,7 @@ def _evaluate(problem: Problem, regularizer: Regularizer) -> float:
 class FenchelYoung(Loss):
     """E_c + Ω(e_c) + Ω*(−E), for a regulariser Ω: Nothing(), Entropy(), Squares(), Gumbel().
 
+    What the class says of margins and flat surfaces holds for Entropy; Nothing() is the perceptron.
     By default latents are treated as the regulariser treats answers: summed by Entropy, else minimised.
     """
 

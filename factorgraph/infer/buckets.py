@@ -32,6 +32,7 @@ from ..kernels.elimination_down import descend, descend_close, descend_open, des
 from ..kernels.elimination_walk import fixed_configurations, fixed_energies, trace_back
 from ..kernels.opened import COUNT, STRIDE, Opened
 from ..kernels.simd import buffer
+from ..kernels.structure import SCOPE
 from ..plan import Asked, Plan
 from ..plan.memory import readable
 from .order import Known, variables_of
@@ -88,10 +89,12 @@ def arrange(
 
 
 class Tables:
-    """The buckets of a question's components in work; all but `pool` is made once.
+    """The buckets of a question's components, all of which have states left and known orders, and their messages.
 
-    components: those listed that have states left, of fewer than `cells` cells in all. labels int32 (V,): the only one
-    where nothing is free, a scratch elsewhere.
+    buckets and owner (the listed component of each bucket) are made at once, room for work by `place`, the messages
+    (pool float64) by `up`. bounds int64 (components + 1,): the buckets of each. constant float64 (components,): what
+    costs the same whatever is free. labels int32 (V,): the only label where there is no choice, first the least one
+    elsewhere, then a scratch.
     """
 
     def __init__(self, asked: Asked, allowed: Allowed, known: Known, threads: int | None, deadline: float | None):
@@ -109,8 +112,8 @@ class Tables:
         self.constant = np.zeros(components.size)
         place = np.zeros(plan.n_components, np.int64)
         place[components] = np.arange(components.size)
-        known_factors = place[plan.component[plan.factors.var[plan.factors.row[self.fixed, 2]]]]
-        fixed_energies(self.fixed, known_factors, plan.factors, plan.states, energies, self.labels, self.constant)
+        self.fixed_owner = place[plan.component[plan.factors.var[plan.factors.row[self.fixed, SCOPE]]]]
+        fixed_energies(self.fixed, self.fixed_owner, plan.factors, plan.states, energies, self.labels, self.constant)
         if bias.size:
             at = np.flatnonzero(allowed.left[variables] == 1)
             costs = bias[plan.offsets[variables[at]] + self.labels[variables[at]]].astype(np.float64)
@@ -234,10 +237,10 @@ class Tables:
         for low, high in reversed(self.spans(first, last)):
             trace_back(low, high, *self.fixed_arguments, self.pool, labels, line)
 
-    def count_fixed(self, weight: float, gradient: np.ndarray) -> None:
-        """gradient += weight · the configurations of factors of which nothing is free."""
-        plan = self.asked.plan
-        fixed_configurations(self.fixed, plan.factors, plan.states, self.labels, weight, gradient)
+    def count_fixed(self, chosen: np.ndarray, weight: float, gradient: np.ndarray) -> None:
+        """gradient += weight · the configurations of the chosen components' factors of which nothing is free."""
+        plan, rows = self.asked.plan, self.fixed[chosen[self.fixed_owner]]
+        fixed_configurations(rows, plan.factors, plan.states, self.labels, weight, gradient)
 
     def _check(self) -> None:
         if self.deadline is not None and perf_counter() > self.deadline:

@@ -69,7 +69,6 @@ class Elimination(Solver):
 
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """Exact labels by backtracing from the messages."""
-        least = np.full(asked.components.size, np.inf)
         status = np.full(asked.components.size, Status.INFEASIBLE, np.int8)
         deadline = self._deadline()
         try:
@@ -115,7 +114,7 @@ class Elimination(Solver):
             if below:
                 tables.down(first, last, total, beta, (into, slope, float(weight)))
         if gradient is not None:
-            tables.count_fixed(weight, slope)
+            tables.count_fixed(free[live] < np.inf, weight, slope)
         return free
 
     def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:

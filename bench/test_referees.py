@@ -9,10 +9,13 @@ import pytest
 from scipy import sparse
 from scipy.special import logsumexp
 
+import factorgraph as fg
 from bench import ours, peers, workloads
 from bench.referees import chain_perceptron, viterbi
-from bench.twins import chains, lattices, machine, trees
+from bench.twins import chains, lattices, machine, trees, trws
 from bench.twins.build import COMPILER
+from factorgraph.infer.passes import General
+from factorgraph.kernels.structure import LOOPY
 
 compiled = pytest.mark.skipif(COMPILER is None, reason="no g++: no twins")
 STATES = (1, 2, 9, 16, 17, 26, 33)
@@ -232,3 +235,30 @@ def test_peers_solve_the_same_problem(package: str) -> None:
 
 def _spans(data: workloads.Ragged) -> list[tuple[int, int]]:
     return list(zip(data.offsets[:-1].tolist(), data.offsets[1:].tolist()))
+
+
+@compiled
+@pytest.mark.parametrize("kind", [trws.POTTS, trws.LINEAR, trws.DENSE])
+def test_trws_passes(kind: int) -> None:
+    """The twin's bounds are ours, pass after pass, on random graphs."""
+    rng = np.random.default_rng(kind)
+    unary = rng.uniform(0, 2, (40, 5)).astype(np.float32)
+    drawn = np.unique(np.sort(rng.integers(0, 40, (120, 2)), 1), axis=0)
+    pairs = drawn[drawn[:, 0] != drawn[:, 1]]
+    tables = rng.uniform(-1, 1, (2, 5, 5)).astype(np.float32)
+    which = rng.integers(0, 2, len(pairs))
+    factor = {trws.POTTS: fg.Potts(np.float32(0.5)), trws.LINEAR: fg.TruncatedLinear(np.float32(0.25), np.float32(0.5))}
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=(40,), states=5)
+    g.add(fg.Table(unary), x)
+    g.add(factor.get(kind, fg.Table(tables[which])), x[pairs[:, 0]], x[pairs[:, 1]])
+    plan = g.compile()
+    asked = fg.Question().of(plan, g.energies())
+    engine = General(asked.part(plan.kinds == LOOPY))
+    twin = trws.passes(unary, pairs, kind, 0.25 if kind == trws.LINEAR else 0.0, 0.5, tables, which)
+    isolated = [v for c in np.flatnonzero(plan.kinds != LOOPY) for v in plan.variables_of(int(c))]
+    assert all(np.count_nonzero(pairs == v) == 0 for v in isolated)
+    for _ in range(5):
+        found = engine.iterate(np.ones(engine.asked.components.size, bool), np.inf, True)
+        assert found is not None
+        assert twin(1) == pytest.approx(found.sum() + unary[isolated].min(1).sum(), rel=1e-5)

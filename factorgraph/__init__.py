@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from . import optim
 from .errors import FactorGraphError, FormatError
-from .factors import MLP, External, Factor, Linear, Potts, Table
+from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
+    TRWS,
     Auto,
     BruteForce,
     DynamicProgramming,
+    Elimination,
+    ExactSearch,
+    Expansion,
     Marginals,
+    MinCut,
     MinMarginals,
     MinSum,
     Samples,
     Solution,
     Solver,
     Status,
+    Swap,
+    Toulbar2,
     energy,
     entropy,
     k_best,
@@ -36,14 +43,16 @@ if TYPE_CHECKING:
     from . import learn as learn
     from . import losses
     from .io import read, write
-    from .learn import Model, Run, train
+    from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
 
 #: What only learning or files need is imported when it is first used: name -> the module that has it, or is it.
 _LATER = {
+    "Collapse": "learn",
     "Model": "learn",
     "Run": "learn",
+    "collapse_report": "learn",
     "learn": "learn",
     "losses": "losses",
     "read": "io",
@@ -56,7 +65,11 @@ __all__ = [
     "Answers",
     "Auto",
     "BruteForce",
+    "Collapse",
     "DynamicProgramming",
+    "ExactSearch",
+    "Elimination",
+    "Expansion",
     "External",
     "Factor",
     "FactorGraph",
@@ -66,6 +79,7 @@ __all__ = [
     "Linear",
     "MLP",
     "Marginals",
+    "MinCut",
     "MinMarginals",
     "MinSum",
     "Model",
@@ -78,8 +92,14 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "TRWS",
+    "Swap",
     "Table",
+    "TruncatedLinear",
+    "TruncatedQuadratic",
+    "Toulbar2",
     "Variables",
+    "collapse_report",
     "energy",
     "entropy",
     "k_best",

@@ -69,6 +69,97 @@ def draw_lines(
     _save(figure, Path(path))
 
 
+def draw_plane(
+    path: str | os.PathLike[str],
+    correct: ArrayLike,
+    incorrect: ArrayLike,
+    margin: float = 0.0,
+    title: str | None = None,
+) -> None:
+    """Draw the plane of energies of correct answers (across) and of the best incorrect ones (up): a square PNG.
+
+    correct, incorrect: (n,) energies, as `collapse_report` has them; pairs that are not finite are left out. Below the
+    diagonal answers are wrong, above the line E_c + margin = E_i they are right by the margin.
+    Raises FactorGraphError as draw_lines does.
+    """
+    pairs = np.stack([np.ravel(np.asarray(side, np.float64)) for side in np.broadcast_arrays(correct, incorrect)])
+    pairs = pairs[:, np.isfinite(pairs).all(0)]
+    if not pairs.size:
+        raise FactorGraphError("draw_plane: expected at least one pair of finite energies; got none.")
+    figure, axes = _chart(title)
+    low, high = float(pairs.min()), float(max(pairs.max(), pairs[0].max() + margin))
+    room = 0.06 * (high - low or 1.0)
+    ends = np.array([low - room, high + room])
+    axes.fill_between(ends, ends, ends[0], color=WRONG, alpha=0.07, linewidth=0)
+    axes.fill_between(ends, ends + margin, ends[1], color=RIGHT, alpha=0.07, linewidth=0)
+    axes.plot(ends, ends, color=TEXT, linewidth=1.2, label="E correct = E incorrect")
+    if margin:
+        axes.plot(ends, ends + margin, color=CUT, linewidth=1.2, linestyle="--", label=f"… by a margin of {margin:g}")
+    right = pairs[0] < pairs[1]
+    for chosen, colour, mark, word in ((right, RIGHT, "o", "right"), (~right, WRONG, "x", "wrong")):
+        if chosen.any():
+            label = f"{word}: {np.count_nonzero(chosen)}"
+            across, up = pairs[:, chosen]
+            axes.scatter(across, up, s=26, color=colour, marker=mark, alpha=0.75, label=label)
+    axes.set(xlim=ends, ylim=ends, xlabel="energy of the correct answer", ylabel="energy of the best incorrect answer")
+    axes.set_aspect("equal")
+    axes.legend(loc="lower right", frameon=True)
+    _save(figure, Path(path))
+
+
+def draw_surfaces(
+    path: str | os.PathLike[str],
+    surfaces: Sequence[ArrayLike],
+    x: ArrayLike,
+    y: ArrayLike,
+    titles: Sequence[str] = (),
+    points: tuple[ArrayLike, ArrayLike] | None = None,
+) -> None:
+    """Draw energy surfaces E(x, y) side by side, dark where energies are low, with the best y for every x: a PNG.
+
+    surfaces: each (len(y), len(x)). points: (x, y) of examples. Each surface has its own scale, printed below it.
+    Raises FactorGraphError where the shapes do not fit, and as draw_lines does.
+    """
+    across, up = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    grids = [np.asarray(surface, np.float64) for surface in surfaces]
+    if not grids or any(grid.shape != (up.size, across.size) for grid in grids):
+        raise FactorGraphError(
+            f"draw_surfaces: expected surfaces of shape {(up.size, across.size)}, (len(y), len(x)); got "
+            f"{[grid.shape for grid in grids]}."
+        )
+    columns = min(3, len(grids))
+    rows = -(-len(grids) // columns)
+    figure = _figure("draw_surfaces", 4.0 * columns, 3.7 * rows)
+    for i, grid in enumerate(grids):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        axes.pcolormesh(across, up, grid, cmap="bone", shading="nearest", rasterized=True)
+        if points is not None:
+            axes.scatter(*points, s=5, color=CUT, alpha=0.6)
+        axes.plot(across, up[grid.argmin(0)], color=WRONG, linewidth=1.4)
+        axes.set_title(titles[i] if i < len(titles) else "", fontsize=12)
+        axes.set_xlabel(f"energies {grid.min():.3g} … {grid.max():.3g}")
+    figure.tight_layout()
+    _save(figure, Path(path))
+
+
+def _chart(title: str | None) -> tuple[Figure, Axes]:
+    figure = _figure("draw_plane", 7.0, 7.0)
+    axes = figure.add_subplot()
+    if title is not None:
+        axes.set_title(title, fontsize=14)
+    return figure, axes
+
+
+def _figure(where: str, width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise FactorGraphError(
+            f"{where}: expected matplotlib to be installed; got {error}. Install it by: pip install matplotlib"
+        ) from error
+    return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+
+
 def _draw_line(
     axes: Axes,
     corner: tuple[float, float, float],
@@ -126,13 +217,7 @@ def _check(
 
 def _canvas(height: int) -> tuple[Figure, Axes]:
     """A white figure with one invisible pair of axes over all of it."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise FactorGraphError(
-            f"draw_lines: expected matplotlib to be installed; got {error}. Install it by: pip install matplotlib"
-        ) from error
-    figure = Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, facecolor="white")
+    figure = _figure("draw_lines", WIDTH / DPI, height / DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     return figure, axes

@@ -12,7 +12,7 @@ import pytest
 
 from factorgraph.datasets import digit_lines
 from factorgraph.errors import FactorGraphError
-from factorgraph.plots import draw_lines
+from factorgraph.plots import draw_lines, draw_plane, draw_surfaces
 
 pytest.importorskip("matplotlib")
 
@@ -83,3 +83,22 @@ def test_a_missing_folder_and_a_missing_matplotlib_are_named(tmp_path: Path, mon
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(FactorGraphError, match="pip install matplotlib"):
         draw_lines(tmp_path / "x.png", **dozen())
+
+
+def test_the_plane_of_energies_counts_right_and_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "plane.png"
+    draw_plane(path, [0.0, 1.0, 2.0], [3.0, 1.5, np.inf], margin=1.0, title="a plane")
+    assert size(path) == (700, 700)
+    draw_plane(path, [1.0], [1.0])  # one point, no extent
+    assert size(path) == (700, 700)
+    with pytest.raises(FactorGraphError, match="draw_plane: expected at least one pair of finite energies; got none"):
+        draw_plane(path, [np.inf], [0.0])
+
+
+def test_surfaces_lie_side_by_side(tmp_path: Path) -> None:
+    path, x, y = tmp_path / "surfaces.png", np.linspace(-1, 1, 9), np.linspace(0, 1, 5)
+    surface = np.abs(y[:, None] - x**2)
+    draw_surfaces(path, [surface] * 4, x, y, ["one", "two"], points=(x, x**2))
+    assert size(path) == (1200, 740)
+    with pytest.raises(FactorGraphError, match=r"draw_surfaces: expected surfaces of shape \(5, 9\).*got \[\(9, 5\)\]"):
+        draw_surfaces(path, [surface.T], x, y)

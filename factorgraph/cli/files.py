@@ -82,6 +82,7 @@ def _solve(arguments: argparse.Namespace) -> int:
             "bound": _finite(found.bound),
             "gap": _finite(found.gap),
             "status": found.status.name,
+            "conflict": found.conflict,
             "methods": dict(methods.most_common()),
             "seconds": seconds,
             "labels": found.flat.tolist() if feasible and arguments.output is None else None,
@@ -98,7 +99,8 @@ def _solve(arguments: argparse.Namespace) -> int:
     ]
     print_rows(rows)
     if not feasible:
-        print("no labelling was found that the factors allow")
+        why = "" if found.conflict is None else f": no state is left to {found.conflict}"
+        print(f"no labelling was found that the factors allow{why}")
     elif arguments.output is None:
         print(labels_text(found.flat))
     return 0

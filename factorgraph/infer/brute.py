@@ -24,7 +24,8 @@ from .solver import Answer, Sampler, Solver, check_distribution
 
 def configurations(plan: Plan, component: int) -> float:
     """Number of labellings of a component."""
-    return float(np.prod(plan.states[plan.variables_of(component)], dtype=np.float64))
+    with np.errstate(over="ignore"):
+        return float(np.prod(plan.states[plan.variables_of(component)], dtype=np.float64))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def k_best(
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     known = read_evidence(plan, graph.named(evidence))
-    solver = choose(method, threads)
+    solver = choose(method, threads, memory_limit=memory_limit)
     if latent == "sum" and any(hidden(g) for g in plan.groups):
         answers = marginalise(plan, energies, known, solver, latent, temperature, graph.alphabets, "k_best")
         owner = answers.parts.owner

@@ -90,7 +90,7 @@ def marginals(
     check_latent(latent)
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
-    known, solver = read_evidence(plan, graph.named(evidence)), choose(method, threads)
+    known, solver = read_evidence(plan, graph.named(evidence)), choose(method, threads, memory_limit=memory_limit)
     if latent == "min" and any(hidden(g) for g in plan.groups):
         if factors:
             raise FactorGraphError("marginals: factors have none where latents are minimised. Leave out factors=True")
@@ -156,7 +156,7 @@ def entropy(
             least = view.min(1, keepdims=True)
             view -= np.where(least < np.inf, least, 0.0)
     configurations = asked.plan.zeros(np.float64)
-    free = choose(method, threads).integrate(asked, temperature, gradient=configurations)
+    free = choose(method, threads, memory_limit=memory_limit).integrate(asked, temperature, gradient=configurations)
     check_distribution("entropy", free, asked.components)
     used = configurations > 0  # 0 · inf counts as 0
     mean = configurations[used] * asked.energies[used]

@@ -64,7 +64,7 @@ def min_marginals(
     question = read_evidence(plan, graph.named(evidence)).question(energies.dtype)
     asked = question.of(plan, energies)
     flat = np.empty(asked.plan.variable_states)
-    minimum = choose(method, threads).min_marginals(asked, flat)
+    minimum = choose(method, threads, memory_limit=memory_limit).min_marginals(asked, flat)
     if question.restriction is not None:
         asked_flat, flat = flat, np.full(plan.variable_states, np.inf)
         np.minimum.at(flat, question.restriction.states, asked_flat)

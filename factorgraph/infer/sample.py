@@ -103,7 +103,7 @@ def sample(
     question = read_evidence(plan, graph.named(evidence)).question(energies.dtype)
     asked = question.of(plan, energies)
     check_constant("sample", plan.constant(energies))
-    draw = choose(method, threads).sampler(asked, temperature)
+    draw = choose(method, threads, memory_limit=memory_limit).sampler(asked, temperature)
     rng = np.random.default_rng(int(seed))
     width = asked.plan.states.size
     flat = np.full((int(n), plan.states.size), -1, np.int32)

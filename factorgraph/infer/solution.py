@@ -100,6 +100,7 @@ class Components:
     status: np.ndarray
     code: np.ndarray  # int8 (C,) index into `methods`
     methods: tuple[str, ...]
+    conflict: np.ndarray | None = None  # int64 (C,): see Solution.conflict, −1 where there is none
 
     @property
     def method(self) -> np.ndarray:
@@ -131,6 +132,18 @@ class Solution:
     def gap(self) -> float:
         """minimum − bound; 0 when infeasibility is proven."""
         return 0.0 if self.minimum == self.bound else self.minimum - self.bound
+
+    @property
+    def conflict(self) -> str | None:
+        """A variable such as "x[3]" to which no state is left by what factors and evidence forbid around it, where that
+        is the proof of infeasibility; None elsewhere."""
+        found = self.components.conflict
+        if found is None or not (found >= 0).any():
+            return None
+        v = int(found[found >= 0][0])
+        group = next(g for g in self.plan.groups if g.start <= v < g.start + g.count)
+        at = np.unravel_index(v - group.start, group.shape) if group.shape else ()
+        return group.name + (f"[{', '.join(str(int(i)) for i in at)}]" if at else "")
 
     def of(self, group: Group) -> np.ndarray:
         """int32 labels of a group in its declared shape."""

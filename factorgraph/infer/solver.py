@@ -29,7 +29,8 @@ class Answer:
     """What a solver writes, for the components asked: labels int32 (V,) shared by all, the rest (C,).
 
     `energy` float64 of the labels, factors only, where a solver has summed it on its way (NaN elsewhere); `method`
-    int8 are indices into `methods`.
+    int8 are indices into `methods`; `conflict` int64 is a variable to which no state is left, where that is the proof
+    that a component is infeasible, −1 elsewhere.
     """
 
     labels: np.ndarray
@@ -37,6 +38,7 @@ class Answer:
     bound: np.ndarray
     status: np.ndarray
     method: np.ndarray
+    conflict: np.ndarray
     methods: list[str] = field(default_factory=list)
 
     @staticmethod
@@ -49,6 +51,7 @@ class Answer:
             np.full(count, -np.inf),
             np.full(count, Status.APPROXIMATE, np.int8),
             np.zeros(count, np.int8),
+            np.full(count, -1, np.int64),
         )
 
     def sign(self, components: np.ndarray, method: str, status: Status | np.ndarray) -> None:
@@ -197,6 +200,8 @@ def pack(
         gone = np.zeros(plan.n_components, bool)
         gone[components[lost]] = True
         answer.labels[gone[asked.plan.component]] = -1
+    known = minimum < np.inf  # bounds may be above it by the rounding of sums
+    bound[components[known]] = np.minimum(bound[components], minimum)[known]
     with np.errstate(invalid="ignore"):
         closed = minimum - bound[components] <= TOLERANCE * np.maximum(1.0, np.abs(minimum))
     open_ = status[components] > Status.OPTIMAL
@@ -214,5 +219,8 @@ def pack(
     if worst != Status.INFEASIBLE:
         total, spent = float(minimum.sum()) + constant, float(energy.sum()) + constant
         below = float(bound[components].sum()) + constant
-    results = Components(whole[0], whole[1], bound, status, answer.method, tuple(answer.methods))
+    conflict = answer.conflict
+    if question.restriction is not None:
+        conflict = np.where(conflict >= 0, question.restriction.variables[conflict], -1)
+    results = Components(whole[0], whole[1], bound, status, answer.method, tuple(answer.methods), conflict)
     return Solution(plan, labels, spent, total, below, worst, results, alphabets)

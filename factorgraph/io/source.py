@@ -220,5 +220,3 @@ def _range(least: int, most: int) -> str:
     if least == most:
         return f"namely {least}"
     return f"{least} or more" if most >= kernel.LARGEST else f"{least} to {most}"
-
-

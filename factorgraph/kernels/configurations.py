@@ -54,10 +54,11 @@ def component_biases(components, first, variables, offsets, bias, labels, out):
 
 
 @kernel
-def add_configurations(components, factors, states, labels, weight, gradient):
-    """gradient[entry of each factor at `labels`] += weight."""
+def add_configurations(components, factors, states, labels, weights, gradient):
+    """gradient[entry of each factor of components[i] at `labels`] += weights[i] (float64)."""
     for i in range(components.size):
         c = components[i]
+        weight = weights[i]
         for f in range(factors.first[c], factors.first[c + 1]):
             x = entry(factors, states, f, labels)
             if x >= 0:

@@ -225,6 +225,19 @@ def copy_shared(tables, rows, columns, as_is, turned, copies):
 
 
 @kernel
+def copy_padded(energies, start, rows, columns, copies, as_is):
+    """A table with rows padded to a multiple of 16, and behind it its transpose likewise."""
+    across = (columns + 15) // 16 * 16
+    down = (rows + 15) // 16 * 16
+    turned = as_is + rows * across
+    for i in range(rows):
+        for j in range(columns):
+            value = energies[start + i * columns + j]
+            copies[as_is + i * across + j] = value
+            copies[turned + j * down + i] = value
+
+
+@kernel
 def copy_general(components, schedule, energies, copies):
     """Dense tables, parent first, of all general edges of the listed components: folded factors summed."""
     for c in components:

@@ -118,3 +118,69 @@ def fold_parallel(factors, suspect, degree, head, following, out):
             else:
                 following[f] = head[v]
                 head[v] = f
+
+
+@kernel
+def measure_grid(factors, c, out):
+    """out = (lowest variable, highest, largest distance of a pair, number of pairs, their KIND) of component c.
+
+    False where a scope is larger than a pair or the pairs are of several kinds.
+    """
+    row, var = factors.row, factors.var
+    out[0], out[1], out[2], out[3] = np.int64(2) ** 62, -1, 0, 0
+    for f in range(factors.first[c], factors.first[c + 1]):
+        arity = row[f + 1, SCOPE] - row[f, SCOPE]
+        if arity > 2:
+            return False
+        if arity == 2:
+            a = np.int64(var[row[f, SCOPE]])
+            b = np.int64(var[row[f, SCOPE] + 1])
+            if out[3] == 0:
+                out[4] = row[f, KIND]
+            if row[f, KIND] != out[4]:
+                return False
+            out[0] = min(out[0], a, b)
+            out[1] = max(out[1], a, b)
+            out[2] = max(out[2], abs(a - b))
+            out[3] += 1
+    return True
+
+
+@kernel
+def place_grid(factors, c, first, right, down):
+    """OFFSET of the pairs to the right and down of each pixel of a raster from variable `first` on; both −1 before.
+
+    False where a pair joins no such neighbours, or the same ones as another.
+    """
+    row, var = factors.row, factors.var
+    width = down.shape[1]
+    for f in range(factors.first[c], factors.first[c + 1]):
+        if row[f + 1, SCOPE] - row[f, SCOPE] != 2:
+            continue
+        a = np.int64(var[row[f, SCOPE]]) - first
+        b = np.int64(var[row[f, SCOPE] + 1]) - first
+        low = min(a, b)
+        x = low % width
+        if abs(a - b) == width:
+            into = down
+        elif abs(a - b) == 1 and x < width - 1:
+            into = right
+        else:
+            return False
+        if into[low // width, x] >= 0:
+            return False
+        into[low // width, x] = row[f, OFFSET]
+    return True
+
+
+@kernel
+def place_unaries(factors, c, first, start):
+    """OFFSET of the table of each variable of component c, counted from `first`; −1 before. False where one has two."""
+    row, var = factors.row, factors.var
+    for f in range(factors.first[c], factors.first[c + 1]):
+        if row[f + 1, SCOPE] - row[f, SCOPE] == 1:
+            v = var[row[f, SCOPE]] - first
+            if start[v] >= 0:
+                return False
+            start[v] = row[f, OFFSET]
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..graph import FactorGraph
 from ..infer import Solution, solve
+from ..losses import Loss
 from ..plan import Answers, Group, Plan
 from ..plan.question import read_labels, read_string
 
@@ -125,6 +127,10 @@ class Declared:
                     flat[span] = read_labels(np.asarray(value), group, plan.states[span], here)
         return Answers(plan, flat, strings)
 
+    def evidence(self, given: Any) -> dict[Any, Any]:
+        """The answer of the only example as evidence for its graph."""
+        return {(0, group.name): value for group, value in _by_group(self.answers[0], given, "Y")}
+
     def predictions(self, solution: Solution) -> list[Any]:
         """A solution of the whole graph, example by example; see `Model.predict`."""
         out = []
@@ -181,6 +187,35 @@ class Model:
             )
         declared = self.declare(X)
         return declared.predictions(solve(declared.graph, parameters=parameters, **arguments))
+
+    def energies(
+        self,
+        parameters: Mapping[str, np.ndarray],
+        X: Iterable[Any],
+        Y: Sequence[Any] | None = None,
+        loss: Loss | None = None,
+        **arguments: Any,
+    ) -> np.ndarray:
+        """float64 (N,): the energy of every example with the answer Y[i] (without Y: its best one), latents minimised.
+
+        loss: what the parameters were trained by. A warning says so where it leaves a constant c(X) in the energies
+        free, as all losses of differences do: then energies of different X do not compare. arguments: of `solve`.
+        """
+        examples = X if isinstance(X, Sequence) else list(X)
+        if len(examples) > 1 and not (loss is not None and loss.calibrated):
+            trained = "a loss that is not given" if loss is None else type(loss).__name__
+            warnings.warn(
+                f"Model.energies: the energies of different inputs do not compare: training by {trained} may leave a "
+                "constant c(X) in the energies free, which changes no answer but any ranking of inputs. Losses that "
+                "hold the energies themselves are SquareSquare and SquareExponential: loss=… says which one it was",
+                stacklevel=2,
+            )
+        found = np.empty(len(examples))
+        for i, x in enumerate(examples):
+            one = self.declare([x])
+            evidence = None if Y is None else one.evidence(Y[i])
+            found[i] = solve(one.graph, evidence, parameters, **arguments).energy
+        return found
 
 
 def ranges(start: np.ndarray, length: np.ndarray) -> np.ndarray:

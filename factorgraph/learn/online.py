@@ -24,7 +24,7 @@ from ..kernels.online import COPY, DATA, INDEX, POINTER, START, Task, Values, Wo
 from ..kernels.schedule import FIRST, FORM, RUN_STEP, RUN_UNARY, TABLE, UNARY, Schedule
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, OFFSET
-from ..losses import Margin, Perceptron, augmented
+from ..losses import Margin, Perceptron
 from ..optim import SGD
 from ..plan import Block
 from ..plan.plan import frozen
@@ -81,7 +81,7 @@ class Online:
         self.layout = _Layout(step, self.linear, base, strides, ends[len(tied)])
         bias = None
         if isinstance(step.loss, Margin):
-            bias = augmented(self.plan, step.answers, step.loss.scale, dtype).bias
+            bias = step.loss.question(self.plan, step.answers, dtype).bias
         correct = step.answers.labels
         self.answers = correct, np.zeros_like(correct), np.zeros(0, dtype) if bias is None else bias
         most = self.layout.most

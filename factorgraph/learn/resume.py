@@ -14,8 +14,8 @@ from ..plan import Answers
 from .checkpoint import compare, load, save
 from .model import Declared
 
-#: Epoch from 1, mean loss per example, seconds.
-Record = tuple[int, float, float]
+#: Epoch from 1, mean loss per example, seconds, share of updates from exact answers, contrast.
+Record = tuple[int, float, float, float, float]
 _PARAMETER, _STATE = "parameter:", "state:"
 
 
@@ -61,7 +61,7 @@ def restore(
     """
     contents = load(path, "training")
     compare(path, contents.settings, settings)
-    history = [(int(epoch), float(mean), float(seconds)) for epoch, mean, seconds in contents.values["history"]]
+    history: list[Record] = [(int(epoch), *rest) for epoch, *rest in contents.values["history"]]
     if len(history) > epochs:
         raise FactorGraphError(
             f"checkpoint {os.fspath(path)}: expected at most epochs = {epochs} as in this run; the file has "

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +23,11 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..infer import Auto, Solver
-from ..losses import Loss, Margin
+from ..losses import Loss, Margin, Needs, check
 from ..optim import SGD, Parameters, Rule, State
 from ..plan import Answers
+from .check import check_arguments, check_parts, unreachable_examples
+from .contrast import Monitor
 from .model import Declared, Model
 from .resume import Record, keep, restore, settings_of
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from .online import Online
 
 #: Fields of a run's history, one record per epoch.
-HISTORY = np.dtype([("epoch", np.int64), ("loss", np.float64), ("seconds", np.float64)])
+HISTORY = np.dtype([("epoch", np.int64), *((name, np.float64) for name in ("loss", "seconds", "exact", "contrast"))])
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Run:
     """What training gives.
 
     parameters: {name: array}, averaged where the optimiser says so. history: record array, per epoch its number from
-    1, the mean loss per example while it ran, and its seconds. skipped: int64, examples left out as unreachable.
+    1, the mean loss per example while it ran, its seconds, the share of updates (component by component) all of whose
+    answers were proven exact, and its contrast: by how much energies of different answers differ, see contrast.py.
+    skipped: int64, examples left out as unreachable.
     """
 
     parameters: Parameters
@@ -71,6 +74,7 @@ def train(
     unreachable: str = "raise",
     shuffle: bool = True,
     initial: Mapping[str, np.ndarray] | None = None,
+    approximate: bool | None = None,
 ) -> Run:
     """Learn the parameters of a model from examples X and their correct answers Y (in the form `predict` gives).
 
@@ -78,13 +82,15 @@ def train(
     checkpoint: a file written after every epoch; where it exists the run goes on from there (`resume=False` starts
     anew), exactly. solver: Auto() by default; threads: of the solver. unreachable: what to do with examples whose
     correct answer no labelling gives, "raise" or "skip". initial: parameters to start from, instead of the factors'.
+    approximate: whether the loss may be told answers without a proof, on graphs with cycles; False refuses them, by
+    default minima may be such, with a warning. Another warning comes where the energy surface flattens.
 
     Errors: FactorGraphError for wrong arguments, labels that do not fit (Y[i] is named), unreachable answers, a
     checkpoint of another run, a loss that is no longer finite; FormatError for a checkpoint that cannot be read.
     """
     loss, rule, solver = loss or Margin(), optimizer or SGD(), solver or Auto()
-    _check(epochs, batch, seed, unreachable, checkpoint)
-    _check_parts(model, loss, rule, solver)
+    check_arguments(epochs, batch, seed, unreachable, checkpoint)
+    check_parts(model, loss, rule, solver)
     if threads is not None:
         solver = replace(solver, threads=threads)
     declared = model.declare(X)
@@ -93,12 +99,13 @@ def train(
         parameters = _start(declared, seed, initial)
         energies = declared.graph.energies(parameters)
         parameters = {name: array.astype(energies.dtype) for name, array in parameters.items()}
-        skipped = _unreachable(declared, answers, energies, solver, unreachable)
+        skipped = unreachable_examples(declared, answers, energies, solver, unreachable)
         kept = np.setdiff1d(np.arange(declared.count), skipped)
         if not kept.size:
             raise FactorGraphError(
                 f"train: expected at least one example to learn from; got {declared.count}, {skipped.size} unreachable"
             )
+        exact = check(loss, declared.compile(), answers, solver, declared.components(kept), approximate)
         state = rule.init(parameters)
         history: list[Record] = []
         settings: dict[str, str] = {}
@@ -115,7 +122,9 @@ def train(
             }
             if resume and os.path.exists(checkpoint):
                 parameters, state, history = restore(checkpoint, settings, epochs)
-        step = Step(declared, answers, loss, rule, solver, parameters, state, energies, batch)
+        step = Step(declared, answers, loss, rule, solver, parameters, state, energies, batch, exact)
+        monitor = Monitor(declared, kept, loss, max((record[4] for record in history), default=0.0))
+        monitor(parameters, energies, len(history))
         passes = _fastest(step)
         size = -(-kept.size // batch)
         with _bar(progress, epochs * size, len(history) * size) as bar:
@@ -131,7 +140,8 @@ def train(
                         f"train: the loss of epoch {epoch} is {mean}; expected a finite number. Lower the optimizer's "
                         f"rate ({rule.rate}), or scale the features"
                     )
-                history.append((epoch, mean, perf_counter() - began))
+                seconds = perf_counter() - began
+                history.append((epoch, mean, seconds, step.share(), monitor(parameters, energies, epoch)))
                 bar.set_postfix(loss=f"{mean:.4g}")
                 if checkpoint is not None:
                     keep(checkpoint, settings, parameters, state, history)
@@ -152,11 +162,17 @@ class Step:
         state: State,
         energies: np.ndarray,
         batch: int,
+        exact: np.ndarray | None = None,
     ):
         self.declared, self.graph, self.plan = declared, declared.graph, declared.compile()
         self.answers, self.loss, self.rule, self.solver = answers, loss, rule, solver
         self.parameters, self.state, self.energies, self.batch = parameters, state, energies, batch
         self.gradient = self.plan.zeros(energies.dtype)
+        self.provable = not loss.asks() & (
+            Needs.MARGINALS | Needs.INCORRECT
+        )  # minima may be proven after all, by a bound
+        self.exact = np.ones(self.plan.n_components, bool) if exact is None else exact
+        self.proven, self.count = self.exact.copy(), np.zeros(2, np.int64)
 
     def epoch(self, order: np.ndarray, progress: np.ndarray) -> Iterator[tuple[int, float]]:
         """Learn from the examples in this order. Yields how many steps were made, and their summed loss.
@@ -173,13 +189,21 @@ class Step:
         if not components.size:
             return 0.0
         self.graph.energies(self.parameters, components=components, out=self.energies)
+        self.proven[components] = self.exact[components] | self.provable
         value, gradient = self.loss(
-            self.plan, self.energies, self.answers, solver=self.solver, components=components, out=self.gradient
+            self.plan, self.energies, self.answers, self.solver, components, self.gradient, self.proven
         )
+        self.count += np.array([np.count_nonzero(self.proven[components]), components.size])
         gradients = self.graph.backward(gradient, self.parameters, components)
         mean = {name: each * (1.0 / examples.size) for name, each in gradients.items()}
         self.rule.update(self.parameters, mean, self.state)
         return value
+
+    def share(self) -> float:
+        """Of the updates since the last call those that came from answers proven exact, component by component."""
+        proven, all_ = self.count.tolist()
+        self.count[:] = 0
+        return proven / all_ if all_ else 1.0
 
 
 def _fastest(step: Step) -> Step | Online:
@@ -189,29 +213,6 @@ def _fastest(step: Step) -> Step | Online:
     from .online import Online, applies  # compiled only where it is used
 
     return Online(step) if applies(step) else step
-
-
-def _check(epochs: Any, batch: Any, seed: Any, unreachable: Any, checkpoint: Any) -> None:
-    for name, value, least in (("epochs", epochs, 0), ("batch", batch, 1), ("seed", seed, 0)):
-        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-            raise FactorGraphError(f"train: expected {name} to be an int, at least {least}; got {value!r}")
-    if unreachable not in ("raise", "skip"):
-        raise FactorGraphError(f"train: expected unreachable to be 'raise' or 'skip'; got {unreachable!r}")
-    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
-        raise FactorGraphError(
-            f"train: expected checkpoint to be a file in a folder that exists; got {os.fspath(checkpoint)!r}"
-        )
-
-
-def _check_parts(model: Any, loss: Any, rule: Any, solver: Any) -> None:
-    for name, part, kind, example in (
-        ("model", model, Model, "Model(build)"),
-        ("loss", loss, Loss, "losses.Margin()"),
-        ("optimizer", rule, Rule, "optim.SGD(0.1)"),
-        ("solver", solver, Solver, "Auto()"),
-    ):
-        if not isinstance(part, kind):
-            raise FactorGraphError(f"train: expected {name} to be an object such as {example}; got {part!r}")
 
 
 def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray] | None) -> Parameters:
@@ -232,20 +233,6 @@ def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray] | No
             )
         parameters[name] = array
     return parameters
-
-
-def _unreachable(declared: Declared, answers: Answers, energies: np.ndarray, solver: Solver, policy: str) -> np.ndarray:
-    """int64: examples of which no labelling has finite energy when the correct answer is given."""
-    solution = solver(declared.compile(), energies, answers.clamped(energies.dtype))
-    examples = declared.owners(np.flatnonzero(solution.components.minimum == np.inf))
-    if examples.size and policy == "raise":
-        shown = ", ".join(map(str, examples[:10])) + (", …" if examples.size > 10 else "")
-        raise FactorGraphError(
-            f"train: the correct answers of {examples.size} of {declared.count} examples are unreachable: {shown}. "
-            "Expected a labelling (or lattice path) of finite energy for each; correct the data or the model, or leave "
-            "these examples out by unreachable='skip'"
-        )
-    return examples
 
 
 @contextmanager

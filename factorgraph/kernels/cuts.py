@@ -1,0 +1,241 @@
+"""From energies to cuts: the choice, for every variable at once, between two labels.
+
+Variable v keeps label a_v (x_v = 0) or takes label b_v (x_v = 1). The energy of x is quadratic in x. A table
+A = E(0, 0), B = E(0, 1), C = E(1, 0), D = E(1, 1) with slack s = B + C − A − D ≥ 0 (submodular) is
+
+    A + (C − A − s/2) x_u + (B − A − s/2) x_v + s/2 · x_u (1 − x_v) + s/2 · (1 − x_u) x_v
+
+and so a network: x = 1 is the source's side, arcs u → v and v → u carry s/2 each, linear terms are excesses
+(Kolmogorov, Zabih, "What energy functions can be minimized via graph cuts?", 2004). Forbidden entries are arcs of
+infinite capacity; a forbidden row or column forbids a label. A negative slack is either *flipped* (v is replaced by
+1 − x_v, for roof duality) or *truncated*: A is lowered, or v held where D is forbidden, so that the energy of the
+minimiser is never above that of x = 0 (Rother, Kumar, Kolmogorov, Blake, "Digital tapestry", 2005).
+
+The excess of a vertex is E(x = 0) − E(x = 1) of its linear terms.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .arcs import sister
+from .jit import inlined, kernel
+from .maxflow import UNBOUNDED
+from .structure import KIND, OFFSET, SCOPE
+from .tables import POTTS
+
+#: What happens to pairs whose slack is negative.
+TRUNCATE, FLIP = range(2)
+
+
+class Split(NamedTuple):
+    """What pairs become: capacities forth (u → v) and back (v → u), float64 (P,).
+
+    odd uint8 (P,): the slack was negative; under FLIP, v then stands for 1 − x_v.
+    """
+
+    forth: np.ndarray
+    back: np.ndarray
+    odd: np.ndarray
+
+
+@kernel
+def collect(components, factors, arity, out):
+    """List the factors of one arity of `components`; returns their number. An empty `out` only counts."""
+    count = 0
+    for c in components:
+        for f in range(factors.first[c], factors.first[c + 1]):
+            if factors.row[f + 1, SCOPE] - factors.row[f, SCOPE] == arity:
+                if out.size > 0:
+                    out[count] = f
+                count += 1
+    return count
+
+
+@kernel
+def add_unaries(listed, factors, energies, choice, node, cost):
+    """cost[node, x] += the energies of `listed` factors of arity 1 at x; choice = (a, b), int32 (V,) labels."""
+    a, b = choice
+    for f in listed:
+        v = factors.var[factors.row[f, SCOPE]]
+        at = factors.row[f, OFFSET]
+        cost[node[v], 0] += energies[at + a[v]]
+        cost[node[v], 1] += energies[at + b[v]]
+
+
+@kernel
+def add_bias(variables, offsets, bias, choice, node, cost):
+    """cost[node, x] += the bias at x."""
+    a, b = choice
+    for v in variables:
+        cost[node[v], 0] += bias[offsets[v] + a[v]]
+        cost[node[v], 1] += bias[offsets[v] + b[v]]
+
+
+@inlined
+def _energy(factors, states, energies, f, i, j):
+    """Energy of labels i, j of the pair factor f."""
+    at = factors.row[f, OFFSET]
+    if factors.row[f, KIND] == POTTS:
+        return np.float64(0.0) if i == j else np.float64(energies[at])
+    return np.float64(energies[at + i * states[factors.var[factors.row[f, SCOPE] + 1]] + j])
+
+
+@kernel
+def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split, mode):
+    """Make capacities and costs of pairs low … high − 1; returns how many had a negative slack.
+
+    tables = (factors, states, energies, rounding): slacks above −rounding · the largest entry are none. extra float64
+    (P or 0, 4) is added to the tables.
+    """
+    factors, states, energies, rounding = tables
+    left, right = choice
+    odd = 0
+    for p in range(low, high):
+        u = pairs.u[p]
+        v = pairs.v[p]
+        a = 0.0
+        b = 0.0
+        c = 0.0
+        d = 0.0
+        first = p
+        last = p + 1
+        if pairs.first.size > 0:
+            first = pairs.first[p]
+            last = pairs.first[p + 1]
+        for i in range(first, last):
+            f = pairs.factor[i]
+            if factors.var[factors.row[f, SCOPE]] == u:
+                a += _energy(factors, states, energies, f, left[u], left[v])
+                b += _energy(factors, states, energies, f, left[u], right[v])
+                c += _energy(factors, states, energies, f, right[u], left[v])
+                d += _energy(factors, states, energies, f, right[u], right[v])
+            else:
+                a += _energy(factors, states, energies, f, left[v], left[u])
+                b += _energy(factors, states, energies, f, right[v], left[u])
+                c += _energy(factors, states, energies, f, left[v], right[u])
+                d += _energy(factors, states, energies, f, right[v], right[u])
+        if extra.size > 0:
+            a += extra[p, 0]
+            b += extra[p, 1]
+            c += extra[p, 2]
+            d += extra[p, 3]
+        i = node[u]
+        j = node[v]
+        for _ in range(2):  # a label that is forbidden may leave no other label to the other variable
+            if cost[i, 0] == np.inf or (a == np.inf and b == np.inf):
+                cost[i, 0] = np.inf
+                a, b = c, d
+            if cost[i, 1] == np.inf or (c == np.inf and d == np.inf):
+                cost[i, 1] = np.inf
+                c, d = a, b
+            if cost[j, 0] == np.inf or (a == np.inf and c == np.inf):
+                cost[j, 0] = np.inf
+                a, c = b, d
+            if cost[j, 1] == np.inf or (b == np.inf and d == np.inf):
+                cost[j, 1] = np.inf
+                b, d = a, c
+        split.odd[p] = 0
+        if a == np.inf and d == np.inf and b == np.inf:  # nothing is left
+            split.forth[p] = 0
+            split.back[p] = 0
+            continue
+        slack = b + c - a - d
+        if slack < 0:
+            if slack > -rounding * max(max(abs(a), abs(b)), max(abs(c), abs(d))):
+                a = b + c - d
+                slack = 0.0
+            else:
+                odd += 1
+                split.odd[p] = 1
+                if mode == FLIP:
+                    a, b = b, a
+                    c, d = d, c
+                    slack = -slack
+                elif d == np.inf:
+                    cost[j, 1] = np.inf
+                    if a == np.inf:
+                        cost[i, 0] = np.inf
+                        a = c
+                    b, d = a, c
+                    slack = 0.0
+                else:
+                    a = b + c - d
+                    slack = 0.0
+        forth = slack / 2
+        back = slack / 2
+        if slack < np.inf:
+            first_cost = c - a - forth
+            second_cost = b - a - back
+        elif b < np.inf:  # only C is forbidden
+            back = 0.0
+            first_cost = d - b
+            second_cost = b - a
+        elif c < np.inf:  # only B is
+            forth = 0.0
+            first_cost = c - a
+            second_cost = d - c
+        else:
+            first_cost = d - a
+            second_cost = 0.0
+        split.forth[p] = forth
+        split.back[p] = back
+        cost[i, 1] += first_cost
+        if mode == FLIP and split.odd[p] == 1:
+            cost[j, 0] += second_cost
+        else:
+            cost[j, 1] += second_cost
+    return odd
+
+
+@kernel
+def set_capacities(low, high, pairs, split, network, node, residual):
+    """Residuals of the arcs of pairs low … high − 1."""
+    for p in range(low, high):
+        arc = pairs.arc[p]
+        residual[arc] = split.forth[p]
+        residual[sister(network, node[pairs.u[p]], arc)] = split.back[p]
+
+
+@kernel
+def set_excess(cost, excess, marked):
+    """excess = what it costs to be on the sink's side (x = 0), less what it costs to be on the source's."""
+    for v in range(excess.size):
+        marked[v] = 0
+        if cost[v, 0] == np.inf and cost[v, 1] == np.inf:
+            marked[v] = UNBOUNDED
+            excess[v] = 0
+        else:
+            excess[v] = cost[v, 0] - cost[v, 1]
+
+
+@kernel
+def unpack_pairs(listed, factors, u, v):
+    """The two variables of each listed factor."""
+    for i in range(listed.size):
+        at = factors.row[listed[i], SCOPE]
+        u[i] = factors.var[at]
+        v[i] = factors.var[at + 1]
+
+
+@kernel
+def roof_pairs(pairs, factors, states, energies, x, y, odd, out):
+    """out[p] = E(x_u, x_v) + E(y_u, y_v), or where the pair is odd E(x_u, y_v) + E(y_u, x_v); labels x, y (V,)."""
+    for p in range(pairs.u.size):
+        first = p
+        last = p + 1
+        if pairs.first.size > 0:
+            first = pairs.first[p]
+            last = pairs.first[p + 1]
+        for i in range(first, last):
+            f = pairs.factor[i]
+            u = factors.var[factors.row[f, SCOPE]]
+            v = factors.var[factors.row[f, SCOPE] + 1]
+            if odd[p]:
+                out[p] += _energy(factors, states, energies, f, x[u], y[v])
+                out[p] += _energy(factors, states, energies, f, y[u], x[v])
+            else:
+                out[p] += _energy(factors, states, energies, f, x[u], x[v])
+                out[p] += _energy(factors, states, energies, f, y[u], y[v])

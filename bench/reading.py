@@ -1,4 +1,4 @@
-"""Model files: megabytes of text to a graph, against splitting the text and converting its tokens, and other readers."""
+"""Model files: megabytes of text to a graph, against splitting it and converting the tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import factorgraph as fg
 from bench.harness import Measure, Options, Row, alternate, compare
 
-#: Part of the work that slow readers do.
+#: Part of the work that toulbar2 does. (pgmpy takes seconds for kilobytes: no share of it is worth the wait.)
 SHARE = 0.02
 
 
@@ -38,13 +38,6 @@ def split(path: Path) -> Any:
     return np.array(path.read_bytes().split()[1:], np.float64)
 
 
-def pgmpy(path: Path) -> Any:
-    """Their reader."""
-    from pgmpy.readwrite import UAIReader
-
-    return UAIReader(path=str(path)).get_model()
-
-
 def toulbar2(path: Path) -> Any:
     """Its reader, with what it does to a model when it reads it."""
     import pytoulbar2
@@ -62,18 +55,19 @@ def uai(options: Options) -> Iterator[Row]:
             path = model(Path(folder) / "model.uai", size, digits)
             calls: dict[str, Callable[[], Any]] = {"ours": partial(fg.read, path), "split": partial(split, path)}
             rounds = options.repeat if megabytes < 100 else min(2, options.repeat)
+            if megabytes == 100:  # the tokens would take gigabytes
+                del calls["split"]
             seconds = alternate(calls, rounds)
             what = f"{size:g} MB of .uai, {digits} digits"
             yield Row(what, "s", Measure.of(seconds["ours"]), bar=megabytes / 10)
-            yield compare(seconds, f"{what}, against split and float64", "split", unit="s", scale=1, bar=1)
-        small = model(Path(folder) / "small.uai", 10 * SHARE * options.size(100, 10) / 100, 4)
-        path = model(Path(folder) / "model.uai", 10 * options.size(100, 10) / 100, 4)
-        for name, reader in (("pgmpy", pgmpy), ("toulbar2", toulbar2)):
-            if find_spec({"toulbar2": "pytoulbar2"}.get(name, name)) is None:
-                continue
-            calls = {"ours": partial(fg.read, path), name: partial(reader, small)}
-            seconds = alternate(calls, min(2, options.repeat))
-            yield compare(seconds, f"10 MB of .uai, against {name}", name, unit="s", scale=1, share=SHARE)
+            if "split" in calls:
+                yield compare(seconds, f"{what}, against split and float64", "split", unit="s", scale=1, bar=1)
+        if find_spec("pytoulbar2") is not None:
+            path = model(Path(folder) / "model.uai", 10 * options.size(100, 10) / 100, 4)
+            small = model(Path(folder) / "small.uai", 10 * SHARE * options.size(100, 10) / 100, 4)
+            calls = {"ours": partial(fg.read, path), "toulbar2": partial(toulbar2, small)}
+            seconds = alternate(calls, min(3, options.repeat))
+            yield compare(seconds, "10 MB of .uai, against toulbar2", "toulbar2", unit="s", scale=1, share=SHARE)
 
 
 SECTIONS = (uai,)

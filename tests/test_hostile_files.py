@@ -36,8 +36,8 @@ REFUSED = [
     ("MARKOV\n1\n2\n1\n32\n2 1 1", "a.uai", 5, "32", "Tables have few axes: their sizes multiply"),
     ("MARKOV\n1\n2\n1\n1 1\n2 1 1", "a.uai", 5, "1", "expected a variable of factor 0, namely 0; got '1'"),
     ("MARKOV\n0\n1\n1 0\n2 1 1", "a.uai", 4, "0", "expected a variable of factor 0; there are no variables; got '0'"),
-    ("MARKOV\n1\n2\n1\n1 0\n3 1 1 1", "a.uai", 6, "3", "expected the number of entries of the table of factor 0, namely 2; got"),
-    ("MARKOV\n1\n2\n1\n1 0\n2 1", "a.uai", 6, "", "probability or weight (finite, not negative) of factor 0; got the end"),
+    ("MARKOV\n1\n2\n1\n1 0\n3 1 1 1", "a.uai", 6, "3", "entries of the table of factor 0, namely 2; got '3'"),
+    ("MARKOV\n1\n2\n1\n1 0\n2 1", "a.uai", 6, "", "weight (finite, not negative) of factor 0; got the end"),
     ("MARKOV\n1\n2\n1\n1 0\n2 1\n-1", "a.uai", 7, "-1", "(finite, not negative) of factor 0; got '-1'"),
     ("MARKOV\n1\n2\n1\n1 0\n2 1 nan", "a.uai", 6, "nan", "expected a probability or weight"),
     ("MARKOV\n1\n2\n1\n1 0\n2 1 inf", "a.uai", 6, "inf", "expected a probability or weight"),
@@ -54,7 +54,7 @@ REFUSED = [
         "8",
         "expected 1000000000000000000 times an entry of a table",
     ),
-    ("MARKOV\n1\n2000000000\n0", "a.uai", None, None, "its tables and variables need 14.9 GiB, the memory_limit is 2 GiB"),
+    ("MARKOV\n1\n2000000000\n0", "a.uai", None, None, "variables need 14.9 GiB, the memory_limit is 2 GiB"),
     ("MARKOV\n1\n2\n1\n1 0\n2 \xe9 1".encode("latin-1"), "a.uai", 6, "\\xe9", "expected a probability or weight"),
     ("\x00MARKOV", "a.uai", None, None, "expected text; got a byte 0"),
     (gzip.compress(b"MARKOV 0 0", mtime=0), "a.uai", None, None, "It looks compressed: name it *.gz"),
@@ -70,11 +70,11 @@ REFUSED = [
     ("p 2 3 1 9\n3 3\n1 2 0 0", "a.wcsp", 3, "2", "expected a variable of factor 0, 0 to 1; got '2'"),
     ("p 2 3 1 9\n3 3\n2 0 1 -1 salldiff var -1", "a.wcsp", 3, "salldiff", "global cost function; got 'salldiff'"),
     ("p 2 3 1 9\n3 3\n2 0 1 -1 >= 1 0", "a.wcsp", 3, ">=", "global cost function; got '>='"),
-    ("p 2 3 1 9\n3 3\n2 0 1 0 1\n0 3 1", "a.wcsp", 4, "3", "expected a label in a tuple of function 0, 0 to 2; got '3'"),
+    ("p 2 3 1 9\n3 3\n2 0 1 0 1\n0 3 1", "a.wcsp", 4, "3", "a label in a tuple of function 0, 0 to 2; got '3'"),
     ("p 2 3 1 9\n3 3\n2 0 1 0 1\n0 1 1.5", "a.wcsp", 4, "1.5", "expected a cost of function 0, 0 or more; got '1.5'"),
     ("p 2 3 1 9\n3 3\n2 0 1 0 1\n0 1 -1", "a.wcsp", 4, "-1", "expected a cost of function 0"),
-    ("p 2 3 1 9\n3 3\n2 0 1 0 7\n0 1 1", "a.wcsp", 4, "", "expected a label in a tuple of function 0, 0 to 2; got the end"),
-    ("p 2 3 1 9\n3 3\n2 0 1 0 -1\n", "a.wcsp", 3, "-1", "minus the number of the shared function it is like, 0 or more"),
+    ("p 2 3 1 9\n3 3\n2 0 1 0 7\n0 1 1", "a.wcsp", 4, "", "a label in a tuple of function 0, 0 to 2; got the end"),
+    ("p 2 3 1 9\n3 3\n2 0 1 0 -1\n", "a.wcsp", 3, "-1", "minus the number of the shared function it is like"),
     ("p 3 3 2 9\n3 3 2\n-2 0 1 0 0 2 1 2 0 -1", "a.wcsp", 3, "", "as many variables and states as the one whose costs"),
     ("p 1 3 1 9\n3\n1 0 0 0\n5", "a.wcsp", 4, "5", "expected the end of the file"),
     ("p 3 9999 1 9\n9999 9999 9999\n3 0 1 2 1 0", "a.wcsp", None, None, "need 7.274 TiB, the memory_limit is 2 GiB"),
@@ -116,20 +116,20 @@ def test_what_is_no_file(tmp_path):
 def test_the_limit_holds_for_text_and_tables(tmp_path):
     path = make(tmp_path, UAI)
     assert fg.read(path, memory_limit=len(UAI)).compile().size == 10
-    with pytest.raises(fg.FormatError, match="expected at most 40 bytes of text, as much as the memory_limit; got more"):
+    with pytest.raises(fg.FormatError, match="at most 40 bytes of text, as much as the memory_limit; got more"):
         fg.read(path, memory_limit=40)
-    with pytest.raises(fg.FormatError, match=r"its tables and variables need 128 bytes.*largest is over \(2, 2, 2, 2\)"):
+    with pytest.raises(fg.FormatError, match=r"tables and variables need 128 bytes.*largest is over \(2, 2, 2, 2\)"):
         fg.read(make(tmp_path, "p 4 2 1 9 2 2 2 2 4 0 1 2 3 0 0", "a.wcsp"), memory_limit=100)
 
 
 @pytest.mark.parametrize("suffix, pack", [(".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress)])
 def test_archives_cut_short_or_changed(tmp_path, suffix, pack):
-    packed = pack(UAI.encode() * 1)
+    packed = pack(UAI.encode())
     rng = random.Random(0)
     for cut in range(len(packed)):
         with pytest.raises(fg.FormatError):
             fg.read(make(tmp_path, packed[:cut], f"a.uai{suffix}"))
-    for _ in range(300):
+    for _ in range(100):
         changed = bytearray(packed)
         changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
         harmless(make(tmp_path, bytes(changed), f"a.uai{suffix}"))
@@ -170,7 +170,8 @@ def generated(rng: random.Random) -> tuple[bytes, str]:
         return rng.choice(TOKENS) if rng.random() < 0.01 else str(usual)
 
     states = [rng.choice([1, 2, 3, 2, 7]) for _ in range(rng.randrange(6))]
-    scopes = [[rng.randrange(len(states)) for _ in range(rng.randrange(4))] if states else [] for _ in range(rng.randrange(6))]
+    most = 4 if states else 1
+    scopes = [[rng.randrange(len(states)) for _ in range(rng.randrange(most))] for _ in range(rng.randrange(6))]
     sizes = [1] * len(scopes)
     for f, scope in enumerate(scopes):
         for v in scope:
@@ -190,7 +191,8 @@ def generated(rng: random.Random) -> tuple[bytes, str]:
         shared += negative
         tuples = rng.randrange(4)
         words += map(odd, [-len(scope) if negative else len(scope), *scope, rng.randrange(12), tuples])
-        words += [odd(x) for _ in range(tuples) for x in [*(rng.randrange(states[v]) for v in scope), rng.randrange(12)]]
+        for _ in range(tuples):
+            words += map(odd, [*(rng.randrange(states[v]) for v in scope), rng.randrange(12)])
     return " ".join(words).encode(), "a.wcsp"
 
 
@@ -317,7 +319,7 @@ KINDS = ["entries", "constants", "variables", "unaries", "functions", "shared", 
 @pytest.mark.check
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_refused_file_costs_six_times_its_text(tmp_path, kind):
-    data, name = large(kind, 40 << 20)
+    data, name = large(kind, 24 << 20)
     outcome, peak = measure(tmp_path, make(tmp_path, data, name), len(data))
     assert outcome == "refused" and peak <= (64 << 20) + 6 * len(data), f"{peak / len(data):.2f} times"
 
@@ -332,10 +334,10 @@ def test_a_refused_file_costs_little(tmp_path, kind):
 @pytest.mark.check
 def test_bombs(tmp_path):
     for suffix, pack in ((".xz", lzma.compress), (".gz", gzip.compress), (".bz2", bz2.compress)):
-        bomb = make(tmp_path, pack(bytes(200 << 20)), f"zeros.uai{suffix}")
+        bomb = make(tmp_path, pack(bytes(80 << 20)), f"zeros.uai{suffix}")
         outcome, peak = measure(tmp_path, bomb, 64 << 20)
         assert outcome == "refused" and peak < 64 << 20
-        bomb = make(tmp_path, pack(b" " * (200 << 20)), f"blanks.uai{suffix}")
+        bomb = make(tmp_path, pack(b" " * (32 << 20)), f"blanks.uai{suffix}")
         with pytest.raises(fg.FormatError, match="expected at most 16 MiB of text"):
             fg.read(bomb, memory_limit="16 MiB")
 
@@ -345,7 +347,7 @@ def test_an_accepted_file_adds_its_tables(tmp_path):
     path = make(tmp_path, "p 3 300 1 9 300 300 300 3 0 1 2 1 1 7 7 7 0", "a.wcsp")
     outcome, peak = measure(tmp_path, path, 300**3 * 8)
     assert outcome == "accepted" and peak <= (64 << 20) + 300**3 * 8
-    n = 4 << 20
+    n = 2 << 20
     data = b"MARKOV 1 %d 1 1 0 %d " % (n, n) + b"1 " * n
     outcome, peak = measure(tmp_path, make(tmp_path, data), len(data))
     assert outcome == "accepted" and peak <= (64 << 20) + 6 * len(data) + 8 * n

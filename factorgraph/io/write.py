@@ -155,9 +155,7 @@ def _write_wcsp(model: _Model) -> Iterator[str]:
         finite = table[table < np.inf]
         wrong = (table < 0) | ((table < np.inf) & (np.floor(table) != table))
         if wrong.any():
-            model.refuse(
-                f, scope, table, wrong, "is no cost, an integer ≥ 0. Scale, round and shift tables, or write .LG"
-            )
+            model.refuse(f, scope, table, wrong, "is no cost, an integer ≥ 0. Scale, round, shift tables, or write .LG")
         top += int(finite.max(initial=0))
         if top >= LARGEST:
             wrong = table == finite.max()

@@ -92,7 +92,8 @@ def table_sizes(first, var, states, sizes):
     for f in range(sizes.size):
         size = 1
         for k in range(first[f], first[f + 1]):
-            size = min(size, LARGEST // states[var[k]]) * states[var[k]]
+            count = np.int64(states[var[k]])
+            size = min(size, LARGEST // count) * count
         sizes[f] = size
         total = min(LARGEST, total + size)
     return total
@@ -262,5 +263,5 @@ def _entry(text, state, states, var, begin, end):
                 fits = fits and labels[j - begin] == label
                 twice = True
         if not twice:
-            entry = entry * states[var[k]] + label
+            entry = entry * np.int64(states[var[k]]) + label
     return entry if fits else -1

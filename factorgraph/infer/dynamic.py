@@ -15,10 +15,11 @@ from ..kernels.draw_lattice import draw_lattices, weigh_lattices
 from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
-from ..kernels.run_long import LONG, minimise_long_runs
+from ..kernels.run_lanes import lane_work, minimise_lanes
+from ..kernels.run_long import minimise_long_runs
 from ..kernels.run_min import minimise_runs
-from ..kernels.schedule import FIRST, HEAD, RUN_STEP
-from ..kernels.simd import buffer
+from ..kernels.schedule import HEAD
+from ..kernels.simd import VECTOR_BYTES, buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
 from .forward_backward import integrate_forests
@@ -30,6 +31,8 @@ from .tables import copied_tables
 
 #: Minima of float32 energies beyond this are computed again in float64.
 NEAR_OVERFLOW = 1e37
+#: Work of a configuration where runs go in lanes, as a share of the usual.
+LANE_WORK = 0.25
 
 Task = Callable[[np.ndarray, np.ndarray], None]  # (components, out): writes one float64 per component
 
@@ -67,14 +70,13 @@ class DynamicProgramming(Solver):
         energy float64 (C,): receives the energy of a component's labels where the sweep sums it, see Answer.
         """
         plan, energies, bias, components = asked
-        forest, lattice = _split(asked)
-        even = plan.schedule.run[components[forest], RUN_STEP] != 0
-        runs, others = forest[even], forest[~even]
-        if runs.size > 1:
-            runs = runs[np.argsort(plan.run_rank[components[runs]])]
-        long = np.diff(plan.schedule.component[:, FIRST])[components[runs]] >= LONG
-        runs, long_runs = runs[~long], runs[long]
-        copies = copied_tables(plan, energies, components[others]) if forest.size else energies[:0]
+        sweeps = plan.sweeps(components, VECTOR_BYTES // energies.itemsize)
+        _refuse_loops(asked, sweeps.loopy)
+        copies = (
+            copied_tables(plan, energies, components[sweeps.others])
+            if sweeps.lattices.size < components.size
+            else energies[:0]
+        )
         mask = padding_mask(energies.dtype)
 
         def beliefs(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +88,10 @@ class DynamicProgramming(Solver):
         def sweep_runs(part: np.ndarray, out: np.ndarray) -> None:
             minimise_runs(part, plan.schedule, energies, copies, bias, mask, beliefs(4)[0], labels, energy, out)
 
+        def sweep_lanes(part: np.ndarray, out: np.ndarray) -> None:
+            work = lane_work(sweeps.most, energies.dtype, bias.size > 0)
+            minimise_lanes(part, plan.schedule, energies, copies, bias, mask, work, labels, energy, out)
+
         def sweep_long(part: np.ndarray, out: np.ndarray) -> None:
             belief = buffer(plan.extent.belief + plan.extent.table + HEAD, energies.dtype)
             minimise_long_runs(part, plan.schedule, energies, copies, bias, mask, belief, labels, energy, out)
@@ -95,7 +101,13 @@ class DynamicProgramming(Solver):
             work = (alpha, own, node, np.empty(2 * alpha.size, np.int64), table)
             minimise_lattices(part, plan.schedule, energies, bias, _masks(energies), work, labels, out)
 
-        tasks = ((others, sweep_others), (runs, sweep_runs), (long_runs, sweep_long), (lattice, sweep_lattices))
+        tasks = (
+            (sweeps.others, sweep_others, 1.0),
+            (sweeps.runs, sweep_runs, 1.0),
+            (sweeps.lanes, sweep_lanes, LANE_WORK),
+            (sweeps.long, sweep_long, 1.0),
+            (sweeps.lattices, sweep_lattices, 1.0),
+        )
         deadline = None if self.time_limit is None else perf_counter() + self.time_limit
         least = self._each(asked, tasks, deadline=deadline)
         if energies.dtype == np.float32:
@@ -138,7 +150,7 @@ class DynamicProgramming(Solver):
                 part, plan.schedule, energies, bias, beta, _masks(energies), work, (into, slope), float(weight), out
             )
 
-        free = temperature * self._each(asked, ((lattice, sum_arcs),), alone=gradient is not None)
+        free = temperature * self._each(asked, ((lattice, sum_arcs, 1.0),), alone=gradient is not None)
         free[forest] = integrate_forests(asked.part(forest), temperature, into, slope, float(weight), self.threads)
         return free
 
@@ -161,7 +173,7 @@ class DynamicProgramming(Solver):
 
                 return task
 
-            self._each(asked, ((forest, draws(draw_forests)), (lattice, draws(draw_lattices))))
+            self._each(asked, ((forest, draws(draw_forests), 1.0), (lattice, draws(draw_lattices), 1.0)))
 
         return draw
 
@@ -178,26 +190,28 @@ class DynamicProgramming(Solver):
             return task
 
         forest, lattice = _split(asked)
-        return self._each(asked, ((forest, weigh(forests)), (lattice, weigh(lattices))))
+        return self._each(asked, ((forest, weigh(forests), 1.0), (lattice, weigh(lattices), 1.0)))
 
     def _each(
         self,
         asked: Asked,
-        tasks: Iterable[tuple[np.ndarray, Task]],
+        tasks: Iterable[tuple[np.ndarray, Task, float]],
         alone: bool = False,
         deadline: float | None = None,
     ) -> np.ndarray:
-        """What the tasks, each with the indices of its components, write: one float64 per component asked, NaN where
-        the deadline came first."""
+        """What the tasks, each with the indices of its components and its share of a configuration's usual work, write:
+        one float64 per component asked, NaN where the deadline came first."""
         out = np.full(asked.components.size, np.nan)
-        for chosen, task in tasks:
+        for chosen, task, share in tasks:
+            if not chosen.size:
+                continue
 
             def some(part: np.ndarray, task: Task = task) -> tuple[np.ndarray, np.ndarray]:
                 values = np.empty(part.size)
                 task(asked.components[part], values)
                 return part, values
 
-            work = asked.plan.work[asked.components[chosen]]
+            work = share * asked.plan.work[asked.components[chosen]]
             for part, values in spread(chosen, work, some, 1 if alone else self.threads, deadline=deadline):
                 out[part] = values
         return out
@@ -218,15 +232,18 @@ def _label_first(asked: Asked, components: np.ndarray, labels: np.ndarray) -> No
     labels[owner[open_][::-1]] = state[open_][::-1]
 
 
+def _refuse_loops(asked: Asked, loopy: np.ndarray) -> None:
+    if loopy.size:
+        raise FactorGraphError(
+            f"DynamicProgramming: component {asked.components[loopy[0]]} has cycles; expected forests and lattices. "
+            "Use method='auto' or infer.MinSum()"
+        )
+
+
 def _split(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
     """Indices into the components of forests and of lattices."""
     kinds = asked.plan.kinds[asked.components]
-    if (kinds == LOOPY).any():
-        c = int(asked.components[np.argmax(kinds == LOOPY)])
-        raise FactorGraphError(
-            f"DynamicProgramming: component {c} has cycles; expected forests and lattices. "
-            "Use method='auto' or infer.MinSum()"
-        )
+    _refuse_loops(asked, np.flatnonzero(kinds == LOOPY))
     return np.flatnonzero(kinds != LATTICE), np.flatnonzero(kinds == LATTICE)
 
 

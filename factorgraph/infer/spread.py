@@ -58,6 +58,8 @@ def spread(
     slices = int(ends[-1] / (size or SLICE)) + 1
     if size is None and count > 1:
         slices = max(slices, CHUNKS * count)
+    if slices == 1 and ends[-1] <= SLICE:
+        return [task(chosen)]
     cuts = np.searchsorted(ends, ends[-1] / slices * np.arange(1, slices))
     parts = [part for part in np.split(chosen, cuts) if part.size]
     if ends[-1] <= SLICE and (count == 1 or len(parts) == 1):

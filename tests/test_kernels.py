@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import factorgraph as fg
-from factorgraph.infer import forward_backward, spread
+from factorgraph.infer import dynamic, forward_backward, spread
 from factorgraph.infer.dynamic import DynamicProgramming
 from factorgraph.infer.solver import Answer
 from factorgraph.kernels.jit import JIT_DISABLED
@@ -535,14 +535,37 @@ def test_bytes_for_any_threads(dtype: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(forward_backward, "SLICE", 50.0)
     monkeypatch.setattr(spread, "SLICE", 50.0)
     monkeypatch.setattr(spread, "THREAD_WORK", 1.0)
-    for graph in chains(5, dtype, 1), chains(5, dtype, 1, forbid=0.2), trees(5, dtype, 3), trees(5, dtype, 4, 0.2):
+    monkeypatch.setattr(dynamic, "RUN_SLICE", 5000.0)
+    for graph in chains(5, dtype, 1), chains(5, dtype, 1, forbid=0.2), trees(5, dtype, 3), side_by_side(5, dtype):
         asked, found = question(graph, evidence(graph, 2)), set()
         plan = asked.plan
         for threads in 1, 2, 3:
             marginals, gradient = np.zeros(plan.variable_states), plan.zeros(dtype)
             free = DynamicProgramming(threads).integrate(asked, 1.0, marginals, gradient, -0.3)
-            found.add((free.tobytes(), marginals.tobytes(), gradient.tobytes()))
+            answer = Answer.empty(plan)
+            least = DynamicProgramming(threads).minima(asked, answer.labels, answer.energy)
+            found.add(tuple(x.tobytes() for x in (free, marginals, gradient, least, answer.labels, answer.energy)))
         assert len(found) == 1
+
+
+@small
+@dtypes
+@pytest.mark.parametrize("states", [3, 20])
+def test_a_run_has_the_same_bytes_in_any_company(states: int, dtype: Any) -> None:
+    """Alone, one of four side by side, or in a lane, on any number of threads."""
+    rng, graph = np.random.default_rng(0), fg.FactorGraph()
+    table = fg.Table(rng.normal(size=(states, states)).astype(dtype))
+    for i in range(20):
+        add_chain(graph, f"x{i}", 30 + i, states, table, rng.normal(size=(30 + i, states)).astype(dtype), 0)
+    bias = rng.normal(size=graph.compile().variable_states)
+    everything, found = np.arange(20), set()
+    for parts in [everything], everything[:, None], np.split(everything, [3, 8]), [everything[::-1]]:
+        asked = question(graph, bias)
+        answer, least = Answer.empty(asked.plan), np.empty(20)
+        for part in parts:
+            least[part] = DynamicProgramming(1).minima(asked.part(part), answer.labels, answer.energy)
+        found.add((least.tobytes(), answer.labels.tobytes(), answer.energy.tobytes()))
+    assert len(found) == 1
 
 
 # 4. Memory

@@ -18,7 +18,7 @@ from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
 from ..kernels.run_lanes import lane_work, minimise_lanes
 from ..kernels.run_long import minimise_long_runs
 from ..kernels.run_min import minimise_runs
-from ..kernels.schedule import HEAD
+from ..kernels.schedule import FIRST, HEAD
 from ..kernels.simd import VECTOR_BYTES, buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
@@ -31,8 +31,8 @@ from .tables import copied_tables
 
 #: Minima of float32 energies beyond this are computed again in float64.
 NEAR_OVERFLOW = 1e37
-#: Work of a configuration where runs go in lanes, as a share of the usual.
-LANE_WORK = 0.25
+#: Where many runs go at once: work of a variable besides its configurations, of a slice (40 ms), runs of a slice.
+RUN_WORK, RUN_SLICE, RUNS = 200, 4e8, 16
 
 Task = Callable[[np.ndarray, np.ndarray], None]  # (components, out): writes one float64 per component
 
@@ -86,7 +86,8 @@ class DynamicProgramming(Solver):
             minimise_forests(part, plan.schedule, energies, copies, bias, mask, beliefs(1), labels, out)
 
         def sweep_runs(part: np.ndarray, out: np.ndarray) -> None:
-            minimise_runs(part, plan.schedule, energies, copies, bias, mask, beliefs(4)[0], labels, energy, out)
+            work = beliefs(4)[0], np.empty((4, 2), np.int64)
+            minimise_runs(part, plan.schedule, energies, copies, bias, mask, work, labels, energy, out)
 
         def sweep_lanes(part: np.ndarray, out: np.ndarray) -> None:
             work = lane_work(sweeps.most, energies.dtype, bias.size > 0)
@@ -102,11 +103,11 @@ class DynamicProgramming(Solver):
             minimise_lattices(part, plan.schedule, energies, bias, _masks(energies), work, labels, out)
 
         tasks = (
-            (sweeps.others, sweep_others, 1.0),
-            (sweeps.runs, sweep_runs, 1.0),
-            (sweeps.lanes, sweep_lanes, LANE_WORK),
-            (sweeps.long, sweep_long, 1.0),
-            (sweeps.lattices, sweep_lattices, 1.0),
+            (sweeps.others, sweep_others, False),
+            (sweeps.runs, sweep_runs, True),
+            (sweeps.lanes, sweep_lanes, True),
+            (sweeps.long, sweep_long, False),
+            (sweeps.lattices, sweep_lattices, False),
         )
         deadline = None if self.time_limit is None else perf_counter() + self.time_limit
         least = self._each(asked, tasks, deadline=deadline)
@@ -150,7 +151,7 @@ class DynamicProgramming(Solver):
                 part, plan.schedule, energies, bias, beta, _masks(energies), work, (into, slope), float(weight), out
             )
 
-        free = temperature * self._each(asked, ((lattice, sum_arcs, 1.0),), alone=gradient is not None)
+        free = temperature * self._each(asked, ((lattice, sum_arcs, False),), alone=gradient is not None)
         free[forest] = integrate_forests(asked.part(forest), temperature, into, slope, float(weight), self.threads)
         return free
 
@@ -173,7 +174,7 @@ class DynamicProgramming(Solver):
 
                 return task
 
-            self._each(asked, ((forest, draws(draw_forests), 1.0), (lattice, draws(draw_lattices), 1.0)))
+            self._each(asked, ((forest, draws(draw_forests), False), (lattice, draws(draw_lattices), False)))
 
         return draw
 
@@ -190,19 +191,19 @@ class DynamicProgramming(Solver):
             return task
 
         forest, lattice = _split(asked)
-        return self._each(asked, ((forest, weigh(forests), 1.0), (lattice, weigh(lattices), 1.0)))
+        return self._each(asked, ((forest, weigh(forests), False), (lattice, weigh(lattices), False)))
 
     def _each(
         self,
         asked: Asked,
-        tasks: Iterable[tuple[np.ndarray, Task, float]],
+        tasks: Iterable[tuple[np.ndarray, Task, bool]],
         alone: bool = False,
         deadline: float | None = None,
     ) -> np.ndarray:
-        """What the tasks, each with the indices of its components and its share of a configuration's usual work, write:
-        one float64 per component asked, NaN where the deadline came first."""
+        """What the tasks, each with the indices of its components and whether it sweeps many runs at once, write: one
+        float64 per component asked, NaN where the deadline came first."""
         out = np.full(asked.components.size, np.nan)
-        for chosen, task, share in tasks:
+        for chosen, task, swift in tasks:
             if not chosen.size:
                 continue
 
@@ -211,8 +212,14 @@ class DynamicProgramming(Solver):
                 task(asked.components[part], values)
                 return part, values
 
-            work = share * asked.plan.work[asked.components[chosen]]
-            for part, values in spread(chosen, work, some, 1 if alone else self.threads, deadline=deadline):
+            listed = asked.components[chosen]
+            work, most, few = asked.plan.work[listed], None, 1
+            if swift:
+                first = asked.plan.schedule.component
+                work = 0.5 * work + RUN_WORK * (first[listed + 1, FIRST] - first[listed, FIRST])
+                most, few = RUN_SLICE, RUNS
+            threads = 1 if alone else self.threads
+            for part, values in spread(chosen, work, some, threads, deadline=deadline, most=most, few=few):
                 out[part] = values
         return out
 

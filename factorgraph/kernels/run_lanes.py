@@ -81,7 +81,7 @@ def _raise(states, before, own, q, copies, work, ahead, one):
 
 @inlined
 def _settle(t, states, slot, work, off):
-    """Take the least belief of position t off all of them, in lanes where it is finite and whose run goes on."""
+    """Take the least belief of position t off all of them, in lanes where it is finite and that go on from there."""
     width = lanes(work)
     least = vload(work, slot)
     for k in range(1, states):
@@ -90,8 +90,8 @@ def _settle(t, states, slot, work, off):
     infinite = vsplat(work.dtype.type(np.inf))
     least = vless(least, infinite, least, zero)
     least = vless(vsplat(work.dtype.type(-np.inf)), least, least, zero)
-    least = vless(vsplat(work.dtype.type(t)), vload(work, 0), least, zero)
-    accumulate(off, 0, least)
+    least = vless(vsplat(work.dtype.type(t + 1)), vload(work, 0), least, zero)
+    accumulate(off, 0, least, zero)
     minus = vsplat(work.dtype.type(-1))
     for k in range(states):
         vstore(work, slot + k * width, vfma(minus, least, vload(work, slot + k * width)))
@@ -124,8 +124,7 @@ def _lower(t, states, slot, room, q, copies, work, label, begins, sums):
             best = vless(value, low, at, best)
             low = vmin(low, value)
         at = vadd(at, one)
-    accumulate(sums, 0, own)
-    accumulate(sums, 0, pair)
+    accumulate(sums, 0, pair, own)
     return best, low
 
 

@@ -106,14 +106,14 @@ def _store_labels(typing: Any, array: Any, index: Any, label: Any, count: Any) -
 
 
 @intrinsic
-def _accumulate(typing: Any, array: Any, index: Any, x: Any) -> Any:
+def _accumulate(typing: Any, array: Any, index: Any, x: Any, y: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.VectorType(ir.DoubleType(), arguments[2].type.count)
-        wide = arguments[2] if arguments[2].type == kind else builder.fpext(arguments[2], kind)
+        wide = [z if z.type == kind else builder.fpext(z, kind) for z in arguments[2:]]
         where = _address(context, builder, array, arguments[0], arguments[1], kind)
-        builder.store(builder.fadd(builder.load(where, align=8), wide), where, align=8)
+        builder.store(builder.fadd(builder.load(where, align=8), builder.fadd(*wide)), where, align=8)
 
-    return types.void(array, types.intp, x), codegen
+    return types.void(array, types.intp, x, x), codegen
 
 
 if JIT_DISABLED:
@@ -137,9 +137,9 @@ if JIT_DISABLED:
         count = max(0, min(count, label.size))
         array[index : index + count] = label[:count]
 
-    def accumulate(array: Any, index: int, x: Any) -> None:
-        """`array[index : index + W] += x`, float64."""
-        array[index : index + x.size] += x
+    def accumulate(array: Any, index: int, x: Any, y: Any) -> None:
+        """`array[index : index + W] += x + y`, all in float64."""
+        array[index : index + x.size] += x.astype(np.float64) + y
 
 else:
     transpose, look_up, store_labels, accumulate = _transpose, _look_up, _store_labels, _accumulate

@@ -17,7 +17,7 @@ from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
 from ..kernels.run_lanes import lane_work, minimise_lanes
 from ..kernels.run_long import minimise_long_runs
-from ..kernels.run_min import minimise_runs
+from ..kernels.run_min import SIDES, minimise_alone, minimise_runs
 from ..kernels.schedule import FIRST, HEAD
 from ..kernels.simd import VECTOR_BYTES, buffer
 from ..kernels.structure import LATTICE, LOOPY
@@ -86,7 +86,10 @@ class DynamicProgramming(Solver):
             minimise_forests(part, plan.schedule, energies, copies, bias, mask, beliefs(1), labels, out)
 
         def sweep_runs(part: np.ndarray, out: np.ndarray) -> None:
-            work = beliefs(4)[0], np.empty((4, 2), np.int64)
+            if sweeps.runs.size < SIDES:
+                minimise_alone(part, plan.schedule, energies, copies, bias, mask, beliefs(1)[0], labels, energy, out)
+                return
+            work = beliefs(SIDES)[0], np.empty((SIDES, 2), np.int64)
             minimise_runs(part, plan.schedule, energies, copies, bias, mask, work, labels, energy, out)
 
         def sweep_lanes(part: np.ndarray, out: np.ndarray) -> None:

@@ -16,19 +16,12 @@ import numpy as np
 
 from .jit import inlined, inner, kernel
 from .messages import SETTLE, argmin_row, settle
-from .schedule import (
-    FIRST,
-    RUN_DOWN,
-    RUN_STEP,
-    RUN_TURN,
-    RUN_UNARY,
-    RUN_UP,
-    STATE,
-    STATES,
-    VAR,
-)
+from .schedule import FIRST, RUN_DOWN, RUN_STEP, RUN_TURN, RUN_UNARY, RUN_UP, STATE, STATES, VAR
 from .simd import get, lanes, vadd, vload, vmin, vsplat, vstore
 from .simd_sum import vfma
+
+#: Runs of one table that go side by side.
+SIDES = 4
 
 
 @inlined
@@ -228,14 +221,14 @@ def _minimise_table(runs, schedule, energies, copies, bias, mask, work, labels, 
     """
     belief, slots = work
     shape = shape_of(runs[0], schedule)
-    room = belief.size // 4
+    room = belief.size // SIDES
     minimum[: runs.size] = 0
     slots[:] = -1
     fresh = np.int64(0)
-    active = np.int64(4)
+    active = np.int64(SIDES)
     while active > 0:
         steps = np.int64(1) << 62
-        for r in range(4):
+        for r in range(SIDES):
             if slots[r, 1] <= 0 and fresh < runs.size:
                 about = about_run(runs[fresh], schedule)
                 slots[r, 0] = fresh
@@ -259,12 +252,12 @@ def _minimise_table(runs, schedule, energies, copies, bias, mask, work, labels, 
                 max(slots[3, 1] - step, 0),
             )
             raise_four(four, at, shape, energies, copies, bias, mask, belief, room)
-            for r in range(4):
+            for r in range(SIDES):
                 i = slots[r, 1] - step
                 if i > 0 and (ends[r] - i) % SETTLE == 0:
                     minimum[slots[r, 0]] += settle(belief, r * room + i * shape[1], shape[0])
         active = np.int64(0)
-        for r in range(4):
+        for r in range(SIDES):
             if slots[r, 1] > 0:
                 slots[r, 1] -= steps
                 k = slots[r, 0]
@@ -278,9 +271,16 @@ def _minimise_table(runs, schedule, energies, copies, bias, mask, work, labels, 
 
 
 @kernel
-def minimise_runs(components, schedule, energies, copies, bias, mask, work, labels, energy, minimum):
+def minimise_alone(components, schedule, energies, copies, bias, mask, belief, labels, energy, minimum):
     """Labels (per variable) and minimum of every listed run, as `minimise_forests`; energy[c] is that of the labels of
-    component c, without the bias, summed in float64.
+    component c, without the bias, summed in float64. One by one: sooner compiled than `minimise_runs`."""
+    for i, c in enumerate(components):
+        minimum[i], energy[c] = minimise_run(c, schedule, energies, copies, bias, mask, belief, labels)
+
+
+@kernel
+def minimise_runs(components, schedule, energies, copies, bias, mask, work, labels, energy, minimum):
+    """As `minimise_alone`, those of one table side by side where there are at least SIDES of them.
 
     Runs of one table follow each other, best the longest first. work = (belief for four of them, int64 (4, 2)).
     """
@@ -290,7 +290,7 @@ def minimise_runs(components, schedule, energies, copies, bias, mask, work, labe
         j = i + 1
         while j < components.size and run[components[j], RUN_UP] == run[components[i], RUN_UP]:
             j += 1
-        if j >= i + 4:
+        if j >= i + SIDES:
             runs = components[i:j]
             _minimise_table(runs, schedule, energies, copies, bias, mask, work, labels, energy, minimum[i:])
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import ClassVar
@@ -72,11 +72,8 @@ class DynamicProgramming(Solver):
         plan, energies, bias, components = asked
         sweeps = plan.sweeps(components, VECTOR_BYTES // energies.itemsize)
         _refuse_loops(asked, sweeps.loopy)
-        copies = (
-            copied_tables(plan, energies, components[sweeps.others])
-            if sweeps.lattices.size < components.size
-            else energies[:0]
-        )
+        forests = sweeps.lattices.size < components.size
+        copies = copied_tables(plan, energies, components[sweeps.others]) if forests else energies[:0]
         mask = padding_mask(energies.dtype)
 
         def beliefs(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,15 +102,10 @@ class DynamicProgramming(Solver):
             work = (alpha, own, node, np.empty(2 * alpha.size, np.int64), table)
             minimise_lattices(part, plan.schedule, energies, bias, _masks(energies), work, labels, out)
 
-        tasks = (
-            (sweeps.others, sweep_others, False),
-            (sweeps.runs, sweep_runs, True),
-            (sweeps.lanes, sweep_lanes, True),
-            (sweeps.long, sweep_long, False),
-            (sweeps.lattices, sweep_lattices, False),
-        )
+        tasks = (sweeps.others, sweep_others), (sweeps.long, sweep_long), (sweeps.lattices, sweep_lattices)
+        swift = (sweeps.runs, sweep_runs), (sweeps.lanes, sweep_lanes)
         deadline = None if self.time_limit is None else perf_counter() + self.time_limit
-        least = self._each(asked, tasks, deadline=deadline)
+        least = self._each(asked, tasks, swift, deadline=deadline)
         if energies.dtype == np.float32:
             doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
@@ -154,7 +146,7 @@ class DynamicProgramming(Solver):
                 part, plan.schedule, energies, bias, beta, _masks(energies), work, (into, slope), float(weight), out
             )
 
-        free = temperature * self._each(asked, ((lattice, sum_arcs, False),), alone=gradient is not None)
+        free = temperature * self._each(asked, ((lattice, sum_arcs),), alone=gradient is not None)
         free[forest] = integrate_forests(asked.part(forest), temperature, into, slope, float(weight), self.threads)
         return free
 
@@ -177,7 +169,7 @@ class DynamicProgramming(Solver):
 
                 return task
 
-            self._each(asked, ((forest, draws(draw_forests), False), (lattice, draws(draw_lattices), False)))
+            self._each(asked, ((forest, draws(draw_forests)), (lattice, draws(draw_lattices))))
 
         return draw
 
@@ -194,19 +186,20 @@ class DynamicProgramming(Solver):
             return task
 
         forest, lattice = _split(asked)
-        return self._each(asked, ((forest, weigh(forests), False), (lattice, weigh(lattices), False)))
+        return self._each(asked, ((forest, weigh(forests)), (lattice, weigh(lattices))))
 
     def _each(
         self,
         asked: Asked,
-        tasks: Iterable[tuple[np.ndarray, Task, bool]],
+        tasks: Sequence[tuple[np.ndarray, Task]],
+        swift: Sequence[tuple[np.ndarray, Task]] = (),
         alone: bool = False,
         deadline: float | None = None,
     ) -> np.ndarray:
-        """What the tasks, each with the indices of its components and whether it sweeps many runs at once, write: one
-        float64 per component asked, NaN where the deadline came first."""
+        """What the tasks, each with the indices of its components, write: one float64 per component asked, NaN where
+        the deadline came first. Swift ones sweep many runs at once."""
         out = np.full(asked.components.size, np.nan)
-        for chosen, task, swift in tasks:
+        for number, (chosen, task) in enumerate((*tasks, *swift)):
             if not chosen.size:
                 continue
 
@@ -217,7 +210,7 @@ class DynamicProgramming(Solver):
 
             listed = asked.components[chosen]
             work, most, few = asked.plan.work[listed], None, 1
-            if swift:
+            if number >= len(tasks):
                 first = asked.plan.schedule.component
                 work = 0.5 * work + RUN_WORK * (first[listed + 1, FIRST] - first[listed, FIRST])
                 most, few = RUN_SLICE, RUNS

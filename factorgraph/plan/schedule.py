@@ -51,10 +51,8 @@ class Extent(NamedTuple):
     arity: int
     nodes: int  # of the largest lattice
     copies: tuple[tuple[int, int], ...]  # (block, start in the copies buffer) of shared tables
-    shared: (
-        np.ndarray
-    )  # int64 (tables, 5): place in the energies, rows, columns, places of the copy as it is and turned
-    copied: int  # entries of the buffer of copies
+    shared: np.ndarray  # int64 (tables, 5): place in the energies, rows, columns, places of its copy and the turned one
+    copied: int  # entries of the copies buffer
     general: bool  # whether any edge has form GENERAL
 
 

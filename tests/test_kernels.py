@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import factorgraph as fg
-from factorgraph.infer import forward_backward, spread
+from factorgraph.infer import dynamic, forward_backward, spread
 from factorgraph.infer.dynamic import DynamicProgramming
 from factorgraph.infer.solver import Answer
 from factorgraph.kernels.jit import JIT_DISABLED
@@ -27,6 +27,7 @@ from factorgraph.plan import Asked
 
 INF = np.inf
 EDGES = [1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 130]
+LANES = [1, 2, 3, 7, 8, 9, 15, 16, 17, 26, 31, 32, 33]
 small = pytest.mark.jitoff
 sizes = pytest.mark.parametrize("states", [pytest.param(s, marks=[small] if s in (1, 2, 7, 9) else []) for s in EDGES])
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -204,6 +205,19 @@ def chains(states: Any, dtype: Any, seed: int = 0, forbid: float = 0.0, extra: i
     return graph
 
 
+def side_by_side(states: int, dtype: Any, seed: int = 0, forbid: float = 0.0, count: int = 60) -> Any:
+    """Chains of 1 … 50 variables of two shared tables, which fill the lanes of vectors; a few step the other way."""
+    rng, graph = np.random.default_rng(seed), fg.FactorGraph()
+    tables = [fg.Table(integers(rng, states, states, forbid=forbid).astype(dtype)) for _ in range(2)]
+    for i in range(count):
+        length = 1 + int(50 * np.sqrt(rng.random()))
+        unary = integers(rng, length, states, forbid=forbid).astype(dtype)
+        if i % 9 == 8:
+            unary[length // 2] = INF
+        add_chain(graph, f"s{i}", length, states, tables[i % 5 // 4], unary, (i % 7 == 3) + 2 * (i % 11 == 0))
+    return graph
+
+
 def trees(states: Any, dtype: Any, seed: int = 0, forbid: float = 0.0, folded: bool = True) -> Any:
     """Random trees of 1 … 9 variables: own, shared and Potts edges, both ways round, some folded."""
     rng, graph = np.random.default_rng(seed), fg.FactorGraph()
@@ -273,6 +287,49 @@ def test_mixed_runs_and_forbidden_pairs(dtype: Any) -> None:
         graph = chains([1, 3, 17], dtype, seed, forbid=0.3)
         check_minima(question(graph))
         check_minima(question(graph, evidence(graph, seed)))
+
+
+@pytest.mark.parametrize("states", [pytest.param(s, marks=[small] if s in (2, 9) else []) for s in LANES])
+@dtypes
+def test_runs_in_lanes_agree_with_the_twin(states: int, dtype: Any) -> None:
+    for seed, forbid in (0, 0.0), (1, 0.2):
+        graph = side_by_side(states, dtype, seed, forbid)
+        plan = graph.compile()
+        width = 64 // np.dtype(dtype).itemsize
+        everything = np.arange(plan.n_components)
+        sweeps = plan.sweeps(everything, width)
+        assert (sweeps.lanes.size >= width) == (states <= 2 * width)
+        found = np.sort(np.concatenate(sweeps[:-1]))
+        assert np.array_equal(found, everything)
+        for bias in None, evidence(graph, seed):
+            check_minima(question(graph, bias))
+        check_minima(question(graph, None, everything[::-1]))
+        check_minima(question(graph, None, everything[3:-2:2]))
+
+
+@small
+@dtypes
+@pytest.mark.parametrize("scale", [1e30, 1e-40])
+def test_lanes_of_large_and_tiny_numbers(scale: float, dtype: Any) -> None:
+    """Powers of two: exact. Beliefs beyond the range of float32 go on in float64; lanes do not touch each other."""
+    scale = 2.0 ** np.round(np.log2(scale))
+    rng, graph = np.random.default_rng(0), fg.FactorGraph()
+    table = fg.Table((scale * integers(rng, 5, 5)).astype(dtype))
+    for i in range(32):
+        unary = scale * integers(rng, 20 + i, 5)
+        if i == 7:
+            unary[:] = 3e38 if scale > 1 else 0
+        add_chain(graph, f"x{i}", 20 + i, 5, table, unary.astype(dtype), 0)
+    asked = question(graph)
+    assert asked.plan.sweeps(asked.components, 64 // np.dtype(dtype).itemsize).lanes.size == 32
+    answer = Answer.empty(asked.plan)
+    least = DynamicProgramming(1).minima(asked, answer.labels, answer.energy)
+    twin = Twin(asked.plan, asked.energies, asked.bias)
+    fine = np.arange(32) != 7
+    np.testing.assert_array_equal(least[fine], twin.value[fine])
+    np.testing.assert_allclose(least, twin.value, rtol=1e-6)
+    np.testing.assert_array_equal(answer.labels[fine[asked.plan.component]], twin.labels[fine[asked.plan.component]])
+    np.testing.assert_allclose(answer.energy, least, rtol=1e-6)
 
 
 # 2. Edges of numbers
@@ -478,14 +535,37 @@ def test_bytes_for_any_threads(dtype: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(forward_backward, "SLICE", 50.0)
     monkeypatch.setattr(spread, "SLICE", 50.0)
     monkeypatch.setattr(spread, "THREAD_WORK", 1.0)
-    for graph in chains(5, dtype, 1), chains(5, dtype, 1, forbid=0.2), trees(5, dtype, 3), trees(5, dtype, 4, 0.2):
+    monkeypatch.setattr(dynamic, "RUN_SLICE", 5000.0)
+    for graph in chains(5, dtype, 1), chains(5, dtype, 1, forbid=0.2), trees(5, dtype, 3), side_by_side(5, dtype):
         asked, found = question(graph, evidence(graph, 2)), set()
         plan = asked.plan
         for threads in 1, 2, 3:
             marginals, gradient = np.zeros(plan.variable_states), plan.zeros(dtype)
             free = DynamicProgramming(threads).integrate(asked, 1.0, marginals, gradient, -0.3)
-            found.add((free.tobytes(), marginals.tobytes(), gradient.tobytes()))
+            answer = Answer.empty(plan)
+            least = DynamicProgramming(threads).minima(asked, answer.labels, answer.energy)
+            found.add(tuple(x.tobytes() for x in (free, marginals, gradient, least, answer.labels, answer.energy)))
         assert len(found) == 1
+
+
+@small
+@dtypes
+@pytest.mark.parametrize("states", [3, 20])
+def test_a_run_has_the_same_bytes_in_any_company(states: int, dtype: Any) -> None:
+    """Alone, one of four side by side, or in a lane, on any number of threads."""
+    rng, graph = np.random.default_rng(0), fg.FactorGraph()
+    table = fg.Table(rng.normal(size=(states, states)).astype(dtype))
+    for i in range(20):
+        add_chain(graph, f"x{i}", 30 + i, states, table, rng.normal(size=(30 + i, states)).astype(dtype), 0)
+    bias = rng.normal(size=graph.compile().variable_states)
+    everything, found = np.arange(20), set()
+    for parts in [everything], everything[:, None], np.split(everything, [3, 8]), [everything[::-1]]:
+        asked = question(graph, bias)
+        answer, least = Answer.empty(asked.plan), np.empty(20)
+        for part in parts:
+            least[part] = DynamicProgramming(1).minima(asked.part(part), answer.labels, answer.energy)
+        found.add((least.tobytes(), answer.labels.tobytes(), answer.energy.tobytes()))
+    assert len(found) == 1
 
 
 # 4. Memory
@@ -571,6 +651,7 @@ for dtype in np.float32, np.float64:
     graphs = [lattice(dtype)]
     for s in (1, 2, 7, 8, 9, 16, 17, 33):
         graphs += [t.chains(s, dtype, s), t.trees([3, s], dtype, s), t.trees(s, dtype, s, 0.2, False)]
+    graphs += [t.side_by_side(s, dtype, s, 0.1, 50) for s in (1, 2, 8, 9, 16, 17, 32)]
     graphs += [t.ADVERSARIES[name](dtype) for name in ("lost states 66", "steps of 2000")]
     for graph in graphs:
         for bias in None, t.evidence(graph, 1):

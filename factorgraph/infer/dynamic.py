@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import ClassVar
@@ -15,10 +15,11 @@ from ..kernels.draw_lattice import draw_lattices, weigh_lattices
 from ..kernels.forest_min import minimise_forests, padding_mask
 from ..kernels.lattice import minimise_lattices, sum_lattices
 from ..kernels.min_marginals import forest_min_marginals, lattice_min_marginals
-from ..kernels.run_long import LONG, minimise_long_runs
-from ..kernels.run_min import minimise_runs
-from ..kernels.schedule import FIRST, HEAD, RUN_STEP
-from ..kernels.simd import buffer
+from ..kernels.run_lanes import lane_work, minimise_lanes
+from ..kernels.run_long import minimise_long_runs
+from ..kernels.run_min import SIDES, minimise_alone, minimise_runs
+from ..kernels.schedule import FIRST, HEAD
+from ..kernels.simd import VECTOR_BYTES, buffer
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
 from .forward_backward import integrate_forests
@@ -30,6 +31,8 @@ from .tables import copied_tables
 
 #: Minima of float32 energies beyond this are computed again in float64.
 NEAR_OVERFLOW = 1e37
+#: Where many runs go at once: work of a variable besides its configurations, of a slice (40 ms), runs of a slice.
+RUN_WORK, RUN_SLICE, RUNS = 200, 4e8, 16
 
 Task = Callable[[np.ndarray, np.ndarray], None]  # (components, out): writes one float64 per component
 
@@ -67,14 +70,10 @@ class DynamicProgramming(Solver):
         energy float64 (C,): receives the energy of a component's labels where the sweep sums it, see Answer.
         """
         plan, energies, bias, components = asked
-        forest, lattice = _split(asked)
-        even = plan.schedule.run[components[forest], RUN_STEP] != 0
-        runs, others = forest[even], forest[~even]
-        if runs.size > 1:
-            runs = runs[np.argsort(plan.run_rank[components[runs]])]
-        long = np.diff(plan.schedule.component[:, FIRST])[components[runs]] >= LONG
-        runs, long_runs = runs[~long], runs[long]
-        copies = copied_tables(plan, energies, components[others]) if forest.size else energies[:0]
+        sweeps = plan.sweeps(components, VECTOR_BYTES // energies.itemsize)
+        _refuse_loops(asked, sweeps.loopy)
+        forests = sweeps.lattices.size < components.size
+        copies = copied_tables(plan, energies, components[sweeps.others]) if forests else energies[:0]
         mask = padding_mask(energies.dtype)
 
         def beliefs(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +83,15 @@ class DynamicProgramming(Solver):
             minimise_forests(part, plan.schedule, energies, copies, bias, mask, beliefs(1), labels, out)
 
         def sweep_runs(part: np.ndarray, out: np.ndarray) -> None:
-            minimise_runs(part, plan.schedule, energies, copies, bias, mask, beliefs(4)[0], labels, energy, out)
+            if sweeps.runs.size < SIDES:
+                minimise_alone(part, plan.schedule, energies, copies, bias, mask, beliefs(1)[0], labels, energy, out)
+                return
+            work = beliefs(SIDES)[0], np.empty((SIDES, 2), np.int64)
+            minimise_runs(part, plan.schedule, energies, copies, bias, mask, work, labels, energy, out)
+
+        def sweep_lanes(part: np.ndarray, out: np.ndarray) -> None:
+            work = lane_work(sweeps.most, energies.dtype, bias.size > 0)
+            minimise_lanes(part, plan.schedule, energies, copies, bias, mask, work, labels, energy, out)
 
         def sweep_long(part: np.ndarray, out: np.ndarray) -> None:
             belief = buffer(plan.extent.belief + plan.extent.table + HEAD, energies.dtype)
@@ -95,9 +102,10 @@ class DynamicProgramming(Solver):
             work = (alpha, own, node, np.empty(2 * alpha.size, np.int64), table)
             minimise_lattices(part, plan.schedule, energies, bias, _masks(energies), work, labels, out)
 
-        tasks = ((others, sweep_others), (runs, sweep_runs), (long_runs, sweep_long), (lattice, sweep_lattices))
+        tasks = (sweeps.others, sweep_others), (sweeps.long, sweep_long), (sweeps.lattices, sweep_lattices)
+        swift = (sweeps.runs, sweep_runs), (sweeps.lanes, sweep_lanes)
         deadline = None if self.time_limit is None else perf_counter() + self.time_limit
-        least = self._each(asked, tasks, deadline=deadline)
+        least = self._each(asked, tasks, swift, deadline=deadline)
         if energies.dtype == np.float32:
             doubtful = np.flatnonzero(np.abs(least) > NEAR_OVERFLOW)
             if doubtful.size:  # sums near or beyond the range of float32: ask again in float64
@@ -183,22 +191,31 @@ class DynamicProgramming(Solver):
     def _each(
         self,
         asked: Asked,
-        tasks: Iterable[tuple[np.ndarray, Task]],
+        tasks: Sequence[tuple[np.ndarray, Task]],
+        swift: Sequence[tuple[np.ndarray, Task]] = (),
         alone: bool = False,
         deadline: float | None = None,
     ) -> np.ndarray:
         """What the tasks, each with the indices of its components, write: one float64 per component asked, NaN where
-        the deadline came first."""
+        the deadline came first. Swift ones sweep many runs at once."""
         out = np.full(asked.components.size, np.nan)
-        for chosen, task in tasks:
+        for number, (chosen, task) in enumerate((*tasks, *swift)):
+            if not chosen.size:
+                continue
 
             def some(part: np.ndarray, task: Task = task) -> tuple[np.ndarray, np.ndarray]:
                 values = np.empty(part.size)
                 task(asked.components[part], values)
                 return part, values
 
-            work = asked.plan.work[asked.components[chosen]]
-            for part, values in spread(chosen, work, some, 1 if alone else self.threads, deadline=deadline):
+            listed = asked.components[chosen]
+            work, most, few = asked.plan.work[listed], None, 1
+            if number >= len(tasks):
+                first = asked.plan.schedule.component
+                work = 0.5 * work + RUN_WORK * (first[listed + 1, FIRST] - first[listed, FIRST])
+                most, few = RUN_SLICE, RUNS
+            threads = 1 if alone else self.threads
+            for part, values in spread(chosen, work, some, threads, deadline=deadline, most=most, few=few):
                 out[part] = values
         return out
 
@@ -218,15 +235,18 @@ def _label_first(asked: Asked, components: np.ndarray, labels: np.ndarray) -> No
     labels[owner[open_][::-1]] = state[open_][::-1]
 
 
+def _refuse_loops(asked: Asked, loopy: np.ndarray) -> None:
+    if loopy.size:
+        raise FactorGraphError(
+            f"DynamicProgramming: component {asked.components[loopy[0]]} has cycles; expected forests and lattices. "
+            "Use method='auto' or infer.MinSum()"
+        )
+
+
 def _split(asked: Asked) -> tuple[np.ndarray, np.ndarray]:
     """Indices into the components of forests and of lattices."""
     kinds = asked.plan.kinds[asked.components]
-    if (kinds == LOOPY).any():
-        c = int(asked.components[np.argmax(kinds == LOOPY)])
-        raise FactorGraphError(
-            f"DynamicProgramming: component {c} has cycles; expected forests and lattices. "
-            "Use method='auto' or infer.MinSum()"
-        )
+    _refuse_loops(asked, np.flatnonzero(kinds == LOOPY))
     return np.flatnonzero(kinds != LATTICE), np.flatnonzero(kinds == LATTICE)
 
 

@@ -11,7 +11,7 @@ from ..kernels.probability import add_counts
 from ..kernels.simd import buffer
 from ..plan import Asked
 from .spread import spread
-from .tables import shared_tables, weighed_tables
+from .tables import weighed_tables
 
 #: Configurations of a slice where gradients of shared tables are summed: the same for any number of threads.
 SLICE = 4e6
@@ -63,7 +63,7 @@ def _scaled(
     found = spread(np.arange(components.size), plan.work[components], task, alone, size)
     if gradient.size and extent.copies and found:
         counts = sum(found[1:], found[0])
-        for at, rows, columns, as_is, turned in shared_tables(plan):
+        for at, rows, columns, as_is, turned in plan.extent.shared.tolist():
             add_counts(rows, columns, weights, counts, as_is, turned, weight, gradient[at:])
     return free
 

@@ -44,23 +44,30 @@ def spread(
     threads: int | None,
     size: float | None = None,
     deadline: float | None = None,
+    most: float | None = None,
+    few: int = 1,
 ) -> list[Result]:
     """Results of `task` for slices of `chosen`, in order; work[i] (configurations) is that of chosen[i].
 
-    size: the work of a slice, for sums over slices that shall not depend on the number of threads. deadline: on the
-    clock of perf_counter; slices that are not done by then are missing in the result, and those that have begun end in
-    the background, so that what they write to must be theirs. Exceptions are raised, ctrl-C among them.
+    size: the work of a slice, for sums over slices that shall not depend on the number of threads. most: the largest
+    work of a slice, and of what runs in the caller's thread, SLICE by default. few: so many components at least are
+    worth a slice where there is one for every thread. deadline: on the clock of perf_counter; slices that are not done
+    by then are missing in the result, and those that have begun end in the background, so that what they write to must
+    be theirs. Exceptions are raised, ctrl-C among them.
     """
     if not chosen.size:
         return []
     ends = np.cumsum(work)
+    most = most or SLICE
     count = thread_count(threads, ends[-1])
-    slices = int(ends[-1] / (size or SLICE)) + 1
+    slices = int(ends[-1] / (size or most)) + 1
     if size is None and count > 1:
-        slices = max(slices, CHUNKS * count)
+        slices = max(slices, min(CHUNKS * count, max(count, chosen.size // few)))
+    if slices == 1 and ends[-1] <= most:
+        return [task(chosen)]
     cuts = np.searchsorted(ends, ends[-1] / slices * np.arange(1, slices))
     parts = [part for part in np.split(chosen, cuts) if part.size]
-    if ends[-1] <= SLICE and (count == 1 or len(parts) == 1):
+    if ends[-1] <= most and (count == 1 or len(parts) == 1):
         return [task(part) for part in parts]
     pool = ThreadPoolExecutor(count)
     try:

@@ -6,6 +6,8 @@ the labels off, recomputing each argmin on the way instead of storing back-point
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from .jit import inlined, inner, kernel
@@ -173,6 +175,7 @@ def minimise_forests(components, schedule, energies, copies, bias, mask, work, l
         minimum[i] = minimise_forest(components[i], schedule, energies, copies, bias, mask, work, labels)
 
 
+@cache
 def padding_mask(dtype: np.dtype) -> np.ndarray:
     """Sixteen zeros, then sixteen infinities: loaded at 16 − n it lets n lanes pass. Then a one (see run_min.py)."""
     return np.concatenate([np.zeros(16, dtype), np.full(16, np.inf, dtype), np.ones(1, dtype)])

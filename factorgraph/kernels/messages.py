@@ -213,15 +213,29 @@ def blocked(row, column, rows, width):
     return column // width * (rows * width) + row * width + column % width
 
 
-@kernel
-def copy_shared(tables, rows, columns, as_is, turned, copies):
-    """Blocked copies of a table (rows · columns entries from `tables` on), both ways round."""
+@inner
+def _copy_turned(energies, at, rows, columns, copies, to):
+    """Blocked copy of a table's transpose, written in one stream."""
     width = lanes(copies)
-    for i in range(rows):
+    for i in range(0, rows, width):
         for j in range(columns):
-            value = tables[i * columns + j]
-            copies[as_is + blocked(i, j, rows, width)] = value
-            copies[turned + blocked(j, i, columns, width)] = value
+            for lane in range(min(width, rows - i)):
+                copies[to + lane] = energies[at + (i + lane) * columns + j]
+            to += width
+
+
+@kernel
+def copy_shared(energies, shared, copies):
+    """Blocked copies of tables that many edges read, both ways round; shared as in plan.Extent."""
+    width = lanes(copies)
+    for t in range(shared.shape[0]):
+        at, rows, columns, to, turned = shared[t, 0], shared[t, 1], shared[t, 2], shared[t, 3], shared[t, 4]
+        for j in range(0, columns, width):
+            for i in range(rows):
+                for lane in range(min(width, columns - j)):
+                    copies[to + lane] = energies[at + i * columns + j + lane]
+                to += width
+        _copy_turned(energies, at, rows, columns, copies, turned)
 
 
 @kernel

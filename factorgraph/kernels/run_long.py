@@ -114,7 +114,7 @@ def minimise_long_runs(components, schedule, energies, copies, bias, mask, belie
         rest = four[3][0]
         for i in range(size - 1, -1, -1):
             if i < rest - 1:
-                raise_four(four, shape, i, energies, copies, bias, mask, belief, room)
+                raise_four(four, (i, i, i, i), shape, energies, copies, bias, mask, belief, room)
             else:
                 raise_one(four[0], shape, i, energies, copies, bias, mask, belief, 0)
                 raise_one(four[1], shape, i, energies, copies, bias, mask, belief, room)

@@ -3,7 +3,7 @@
     a_n = u_n,   a_i[j] = u_i[j] + min_k (a_{i+1}[k] + table(k, j)),   minimum = min_j a_0[j]            (Viterbi 1967)
 
 the special case of forest_min.py in which nothing has to be looked up per variable: unary, bias and message go into
-one store. Positions count from the root; at every sixteenth the least belief is taken off all of them.
+one store. Positions count from the root; at every sixteenth from the leaf the least belief is taken off all of them.
 
 Four runs of the same table go side by side: a row of the table is loaded once for all of them, and while one waits for
 its last message the others compute. The sum of belief and table is a multiply-add by one, which many processors run
@@ -16,19 +16,12 @@ import numpy as np
 
 from .jit import inlined, inner, kernel
 from .messages import SETTLE, argmin_row, settle
-from .schedule import (
-    FIRST,
-    RUN_DOWN,
-    RUN_STEP,
-    RUN_TURN,
-    RUN_UNARY,
-    RUN_UP,
-    STATE,
-    STATES,
-    VAR,
-)
+from .schedule import FIRST, RUN_DOWN, RUN_STEP, RUN_TURN, RUN_UNARY, RUN_UP, STATE, STATES, VAR
 from .simd import get, lanes, vadd, vload, vmin, vsplat, vstore
 from .simd_sum import vfma
+
+#: Runs of one table that go side by side.
+SIDES = 4
 
 
 @inlined
@@ -96,20 +89,63 @@ def raise_one(about, shape, i, energies, copies, bias, mask, belief, base):
 
 
 @inlined
-def raise_four(four, shape, i, energies, copies, bias, mask, belief, room):
-    """Beliefs of position i of four runs, none of which ends there; that of run r starts at r · room."""
+def raise_four(four, at, shape, energies, copies, bias, mask, belief, room):
+    """Beliefs of positions `at` of four runs, none of which ends there; that of run r starts at r · room."""
     width = lanes(belief)
     states, stride, q, _ = shape
     one = vsplat(mask[32])
-    s0 = i * stride
-    s1 = s0 + room
-    s2 = s1 + room
-    s3 = s2 + room
+    s0 = at[0] * stride
+    s1 = at[1] * stride + room
+    s2 = at[2] * stride + 2 * room
+    s3 = at[3] * stride + 3 * room
     b0 = s0 + stride
     b1 = s1 + stride
     b2 = s2 + stride
     b3 = s3 + stride
-    for j in range(0, states, width):
+    j = 0
+    block = states * width
+    while j + width < states:  # two vectors for each of the four, so that a belief is read once for both
+        row = vload(copies, q)
+        two = vload(copies, q + block)
+        b = vsplat(get(belief, b0))
+        x0 = vfma(one, row, b)
+        y0 = vfma(one, two, b)
+        b = vsplat(get(belief, b1))
+        x1 = vfma(one, row, b)
+        y1 = vfma(one, two, b)
+        b = vsplat(get(belief, b2))
+        x2 = vfma(one, row, b)
+        y2 = vfma(one, two, b)
+        b = vsplat(get(belief, b3))
+        x3 = vfma(one, row, b)
+        y3 = vfma(one, two, b)
+        for k in range(1, states):
+            row = vload(copies, q + k * width)
+            two = vload(copies, q + k * width + block)
+            b = vsplat(get(belief, b0 + k))
+            x0 = vmin(x0, vfma(one, row, b))
+            y0 = vmin(y0, vfma(one, two, b))
+            b = vsplat(get(belief, b1 + k))
+            x1 = vmin(x1, vfma(one, row, b))
+            y1 = vmin(y1, vfma(one, two, b))
+            b = vsplat(get(belief, b2 + k))
+            x2 = vmin(x2, vfma(one, row, b))
+            y2 = vmin(y2, vfma(one, two, b))
+            b = vsplat(get(belief, b3 + k))
+            x3 = vmin(x3, vfma(one, row, b))
+            y3 = vmin(y3, vfma(one, two, b))
+        vstore(belief, s0 + j, vadd(_own(four[0], at[0], j, states, energies, bias, mask), x0))
+        vstore(belief, s1 + j, vadd(_own(four[1], at[1], j, states, energies, bias, mask), x1))
+        vstore(belief, s2 + j, vadd(_own(four[2], at[2], j, states, energies, bias, mask), x2))
+        vstore(belief, s3 + j, vadd(_own(four[3], at[3], j, states, energies, bias, mask), x3))
+        j += width
+        vstore(belief, s0 + j, vadd(_own(four[0], at[0], j, states, energies, bias, mask), y0))
+        vstore(belief, s1 + j, vadd(_own(four[1], at[1], j, states, energies, bias, mask), y1))
+        vstore(belief, s2 + j, vadd(_own(four[2], at[2], j, states, energies, bias, mask), y2))
+        vstore(belief, s3 + j, vadd(_own(four[3], at[3], j, states, energies, bias, mask), y3))
+        j += width
+        q += 2 * block
+    if j < states:
         row = vload(copies, q)
         x0 = vfma(one, row, vsplat(get(belief, b0)))
         x1 = vfma(one, row, vsplat(get(belief, b1)))
@@ -121,11 +157,10 @@ def raise_four(four, shape, i, energies, copies, bias, mask, belief, room):
             x1 = vmin(x1, vfma(one, row, vsplat(get(belief, b1 + k))))
             x2 = vmin(x2, vfma(one, row, vsplat(get(belief, b2 + k))))
             x3 = vmin(x3, vfma(one, row, vsplat(get(belief, b3 + k))))
-        vstore(belief, s0 + j, vadd(_own(four[0], i, j, states, energies, bias, mask), x0))
-        vstore(belief, s1 + j, vadd(_own(four[1], i, j, states, energies, bias, mask), x1))
-        vstore(belief, s2 + j, vadd(_own(four[2], i, j, states, energies, bias, mask), x2))
-        vstore(belief, s3 + j, vadd(_own(four[3], i, j, states, energies, bias, mask), x3))
-        q += states * width
+        vstore(belief, s0 + j, vadd(_own(four[0], at[0], j, states, energies, bias, mask), x0))
+        vstore(belief, s1 + j, vadd(_own(four[1], at[1], j, states, energies, bias, mask), x1))
+        vstore(belief, s2 + j, vadd(_own(four[2], at[2], j, states, energies, bias, mask), x2))
+        vstore(belief, s3 + j, vadd(_own(four[3], at[3], j, states, energies, bias, mask), x3))
 
 
 @inlined
@@ -151,6 +186,18 @@ def lower(about, shape, i, at, energies, copies, belief, base, labels):
     return at, cost + np.float64(get(energies, about[1][0] + i * about[1][1] + at))
 
 
+@inlined
+def _read_off(about, shape, energies, copies, belief, base, labels):
+    """Labels from the beliefs of a run; returns the root's least belief and the energy of the labels."""
+    at = root_label(about, shape, belief, base, labels)
+    least = np.float64(belief[base + at])
+    energy = np.float64(energies[about[1][0] + at])
+    for i in range(1, about[0]):
+        at, cost = lower(about, shape, i, at, energies, copies, belief, base, labels)
+        energy += cost
+    return least, energy
+
+
 @inner
 def minimise_run(c, schedule, energies, copies, bias, mask, belief, labels):
     """Minimum of component c and the energy of its labels, which are written."""
@@ -159,104 +206,95 @@ def minimise_run(c, schedule, energies, copies, bias, mask, belief, labels):
     off = 0.0
     for i in range(about[0] - 1, -1, -1):
         raise_one(about, shape, i, energies, copies, bias, mask, belief, 0)
-        if i % SETTLE == 0 and i > 0:
+        if (about[0] - 1 - i) % SETTLE == 0 and 0 < i < about[0] - 1:
             off += settle(belief, i * shape[1], shape[0])
-    at = root_label(about, shape, belief, 0, labels)
-    least = off + np.float64(belief[at])
-    energy = np.float64(energies[about[1][0] + at])
-    for i in range(1, about[0]):
-        at, cost = lower(about, shape, i, at, energies, copies, belief, 0, labels)
-        energy += cost
-    return least, energy
+    least, energy = _read_off(about, shape, energies, copies, belief, 0, labels)
+    return off + least, energy
 
 
 @inner
-def _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, minimum, energy):
-    """Minima of four runs of one table, the longest first."""
-    shape = shape_of(cs[0], schedule)
-    four = (
-        about_run(cs[0], schedule),
-        about_run(cs[1], schedule),
-        about_run(cs[2], schedule),
-        about_run(cs[3], schedule),
-    )
-    longest = four[0][0]
-    shortest = four[3][0]
-    room = longest * shape[1]
-    minimum[:4] = 0
-    for i in range(longest - 1, -1, -1):
-        if i < shortest - 1:
-            raise_four(four, shape, i, energies, copies, bias, mask, belief, room)
-        else:
-            raise_one(four[0], shape, i, energies, copies, bias, mask, belief, 0)
-            if i < four[1][0]:
-                raise_one(four[1], shape, i, energies, copies, bias, mask, belief, room)
-            if i < four[2][0]:
-                raise_one(four[2], shape, i, energies, copies, bias, mask, belief, 2 * room)
-            if i < shortest:
-                raise_one(four[3], shape, i, energies, copies, bias, mask, belief, 3 * room)
-        if i % SETTLE == 0 and i > 0:
-            minimum[0] += settle(belief, i * shape[1], shape[0])
-            if i < four[1][0]:
-                minimum[1] += settle(belief, room + i * shape[1], shape[0])
-            if i < four[2][0]:
-                minimum[2] += settle(belief, 2 * room + i * shape[1], shape[0])
-            if i < shortest:
-                minimum[3] += settle(belief, 3 * room + i * shape[1], shape[0])
-    a0 = root_label(four[0], shape, belief, 0, labels)
-    a1 = root_label(four[1], shape, belief, room, labels)
-    a2 = root_label(four[2], shape, belief, 2 * room, labels)
-    a3 = root_label(four[3], shape, belief, 3 * room, labels)
-    minimum[0] += np.float64(belief[a0])
-    minimum[1] += np.float64(belief[room + a1])
-    minimum[2] += np.float64(belief[2 * room + a2])
-    minimum[3] += np.float64(belief[3 * room + a3])
-    e0 = np.float64(energies[four[0][1][0] + a0])
-    e1 = np.float64(energies[four[1][1][0] + a1])
-    e2 = np.float64(energies[four[2][1][0] + a2])
-    e3 = np.float64(energies[four[3][1][0] + a3])
-    for i in range(1, longest):
-        a0, cost = lower(four[0], shape, i, a0, energies, copies, belief, 0, labels)
-        e0 += cost
-        if i < four[1][0]:
-            a1, cost = lower(four[1], shape, i, a1, energies, copies, belief, room, labels)
-            e1 += cost
-        if i < four[2][0]:
-            a2, cost = lower(four[2], shape, i, a2, energies, copies, belief, 2 * room, labels)
-            e2 += cost
-        if i < shortest:
-            a3, cost = lower(four[3], shape, i, a3, energies, copies, belief, 3 * room, labels)
-            e3 += cost
-    energy[cs[0]] = e0
-    energy[cs[1]] = e1
-    energy[cs[2]] = e2
-    energy[cs[3]] = e3
+def _minimise_table(runs, schedule, energies, copies, bias, mask, work, labels, energy, minimum):
+    """Minima of four or more runs of one table: four are in progress, and where one ends the next takes its place.
+
+    A run in progress is kept in a row of `slots`: which it is, and its last position with a belief. When none is left
+    to take its place, the last one's root is computed again and again.
+    """
+    belief, slots = work
+    shape = shape_of(runs[0], schedule)
+    room = belief.size // SIDES
+    minimum[: runs.size] = 0
+    slots[:] = -1
+    fresh = np.int64(0)
+    active = np.int64(SIDES)
+    while active > 0:
+        steps = np.int64(1) << 62
+        for r in range(SIDES):
+            if slots[r, 1] <= 0 and fresh < runs.size:
+                about = about_run(runs[fresh], schedule)
+                slots[r, 0] = fresh
+                slots[r, 1] = about[0] - 1
+                raise_one(about, shape, about[0] - 1, energies, copies, bias, mask, belief, r * room)
+                fresh += 1
+            if slots[r, 1] > 0:
+                steps = min(steps, slots[r, 1])
+        four = (
+            about_run(runs[slots[0, 0]], schedule),
+            about_run(runs[slots[1, 0]], schedule),
+            about_run(runs[slots[2, 0]], schedule),
+            about_run(runs[slots[3, 0]], schedule),
+        )
+        ends = (four[0][0] - 1, four[1][0] - 1, four[2][0] - 1, four[3][0] - 1)
+        for step in range(1, steps + 1):
+            at = (
+                max(slots[0, 1] - step, 0),
+                max(slots[1, 1] - step, 0),
+                max(slots[2, 1] - step, 0),
+                max(slots[3, 1] - step, 0),
+            )
+            raise_four(four, at, shape, energies, copies, bias, mask, belief, room)
+            for r in range(SIDES):
+                i = slots[r, 1] - step
+                if i > 0 and (ends[r] - i) % SETTLE == 0:
+                    minimum[slots[r, 0]] += settle(belief, r * room + i * shape[1], shape[0])
+        active = np.int64(0)
+        for r in range(SIDES):
+            if slots[r, 1] > 0:
+                slots[r, 1] -= steps
+                k = slots[r, 0]
+                if slots[r, 1] > 0:
+                    active += 1
+                else:
+                    about = about_run(runs[k], schedule)
+                    least, energy[runs[k]] = _read_off(about, shape, energies, copies, belief, r * room, labels)
+                    minimum[k] += least
+                    active += fresh < runs.size
 
 
 @kernel
-def minimise_runs(components, schedule, energies, copies, bias, mask, belief, labels, energy, minimum):
-    """Labels (per variable) and minimum of every listed run, as `minimise_forests`; belief has room for four.
+def minimise_alone(components, schedule, energies, copies, bias, mask, belief, labels, energy, minimum):
+    """Labels (per variable) and minimum of every listed run, as `minimise_forests`; energy[c] is that of the labels of
+    component c, without the bias, summed in float64. One by one: sooner compiled than `minimise_runs`."""
+    for i, c in enumerate(components):
+        minimum[i], energy[c] = minimise_run(c, schedule, energies, copies, bias, mask, belief, labels)
 
-    energy[c] is that of component c's labels, without the bias, summed in float64.
 
-    Listed so that runs of one table follow each other, the longer ones first, four at a time go side by side.
+@kernel
+def minimise_runs(components, schedule, energies, copies, bias, mask, work, labels, energy, minimum):
+    """As `minimise_alone`, those of one table side by side where there are at least SIDES of them.
+
+    Runs of one table follow each other, best the longest first. work = (belief for four of them, int64 (4, 2)).
     """
-    first = schedule.component
     run = schedule.run
     i = 0
     while i < components.size:
-        c = components[i]
-        four = i + 4 <= components.size
-        for r in range(1, 4):
-            if four:
-                a = components[i + r - 1]
-                b = components[i + r]
-                four = run[b, RUN_UP] == run[c, RUN_UP] and run[b, RUN_DOWN] == run[c, RUN_DOWN]
-                four &= first[b + 1, FIRST] - first[b, FIRST] <= first[a + 1, FIRST] - first[a, FIRST]
-        if four:
-            cs = components[i : i + 4]
-            _minimise_four(cs, schedule, energies, copies, bias, mask, belief, labels, minimum[i:], energy)
-            i += 4
+        j = i + 1
+        while j < components.size and run[components[j], RUN_UP] == run[components[i], RUN_UP]:
+            j += 1
+        if j >= i + SIDES:
+            runs = components[i:j]
+            _minimise_table(runs, schedule, energies, copies, bias, mask, work, labels, energy, minimum[i:])
         else:
-            minimum[i], energy[c] = minimise_run(c, schedule, energies, copies, bias, mask, belief, labels)
-            i += 1
+            for k in range(i, j):
+                c = components[k]
+                minimum[k], energy[c] = minimise_run(c, schedule, energies, copies, bias, mask, work[0], labels)
+        i = j

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.configurations import clear_rows
 from ..kernels.minsum import Loops
-from ..kernels.schedule import FIRST, RUN_DOWN, RUN_UP, Schedule
+from ..kernels.schedule import Schedule
 from ..kernels.simd import buffer
 from ..kernels.structure import (
     CHAIN,
@@ -29,6 +29,7 @@ from .block import Block, Group, Lattices
 from .grids import Grid, find_grid
 from .schedule import Extent, make_schedule
 from .sweep import Passes, make_loops, make_passes
+from .sweeps import Sweeper
 
 NONE = np.zeros(0, np.int64)
 
@@ -187,12 +188,9 @@ class Plan:
         return any(b.table is not None and b.states and i not in copied for i, b in enumerate(self.blocks))
 
     @cached_property
-    def run_rank(self) -> np.ndarray:
-        """int64 (C,): an order of the components in which runs of one table are neighbours, the longest first."""
-        run, length = self.schedule.run, np.diff(self.schedule.component[:, FIRST])
-        rank = np.empty(self.n_components, np.int64)
-        rank[np.lexsort((-length, run[:, RUN_DOWN], run[:, RUN_UP]))] = np.arange(self.n_components)
-        return rank
+    def sweeps(self) -> Sweeper:
+        """How components are swept that are not loopy."""
+        return Sweeper(self)
 
     @cached_property
     def loops(self) -> tuple[Loops, int]:

@@ -51,6 +51,7 @@ class Extent(NamedTuple):
     arity: int
     nodes: int  # of the largest lattice
     copies: tuple[tuple[int, int], ...]  # (block, start in the copies buffer) of shared tables
+    shared: np.ndarray  # int64 (tables, 5): place in the energies, rows, columns, places of its copy and the turned one
     copied: int  # entries of the copies buffer
     general: bool  # whether any edge has form GENERAL
 
@@ -93,14 +94,14 @@ def make_schedule(plan: Plan) -> tuple[Schedule, Extent]:
         _sweep_lattices(plan, schedule, place, edge)
     belief = _place_beliefs(plan, schedule)
     _place_unaries(plan, schedule, place, np.flatnonzero(arity == 1))
-    schedule, copies, copied, general = _shape_edges(plan, schedule, place, edge)
+    schedule, copies, shared, copied, general = _shape_edges(plan, schedule, place, edge)
     message = _place_messages(schedule)
     _find_runs(plan, schedule)
-    for array in schedule:
+    for array in (*schedule, shared):
         array.flags.writeable = False
     table = max((int(np.prod(b.states)) for b in plan.blocks), default=1)
     nodes = int(plan.lattices.nodes.max(initial=1))
-    return schedule, Extent(belief, message, table, int(arity.max(initial=1)), nodes, copies, copied, general)
+    return schedule, Extent(belief, message, table, int(arity.max(initial=1)), nodes, copies, shared, copied, general)
 
 
 def _roots(plan: Plan) -> np.ndarray:
@@ -160,7 +161,7 @@ def _place_unaries(plan: Plan, schedule: Schedule, place: np.ndarray, unaries: n
 
 def _shape_edges(
     plan: Plan, schedule: Schedule, place: np.ndarray, edge: np.ndarray
-) -> tuple[Schedule, tuple[tuple[int, int], ...], int, bool]:
+) -> tuple[Schedule, tuple[tuple[int, int], ...], np.ndarray, int, bool]:
     """FORM of every edge, room for padded copies of shared tables, and the index of general edges."""
     factors, edges = plan.factors, schedule.edge
     scope = factors.row[edge, SCOPE]
@@ -177,7 +178,7 @@ def _shape_edges(
     form = np.where(parent_first, messages.COLUMNS, messages.ROWS)
     form[factors.row[edge, KIND] == POTTS] = messages.POTTS
     form[(children > 1) | (folds > 1)] = messages.GENERAL
-    copies, copied = [], 0
+    copies, shared, copied = [], [np.zeros((0, 5), np.int64)], 0
     for index, block in enumerate(plan.blocks):
         if block.table is None or block.tables > MOST_COPIES or block.lattice or len(block.shape) != 2:
             continue
@@ -186,12 +187,16 @@ def _shape_edges(
         inside = (edges[:, TABLE] >= block.start) & (edges[:, TABLE] < block.start + block.tables * block.size)
         inside &= form <= messages.COLUMNS
         room = rows * across + columns * down + 2 * HEAD
-        as_is = copied + HEAD + (edges[inside, TABLE] - block.start) // block.size * room
+        table = np.arange(block.tables)
+        as_is = copied + HEAD + table * room
         turned = as_is + rows * across + HEAD
-        edges[inside, UP] = np.where(parent_first[inside], turned, as_is)
-        edges[inside, DOWN] = np.where(parent_first[inside], as_is, turned)
+        read = (edges[inside, TABLE] - block.start) // block.size
+        edges[inside, UP] = np.where(parent_first[inside], turned[read], as_is[read])
+        edges[inside, DOWN] = np.where(parent_first[inside], as_is[read], turned[read])
         form[inside] += messages.SHARED_ROWS
         copies.append((index, copied))
+        sizes = np.tile([rows, columns], (block.tables, 1))
+        shared.append(np.column_stack([block.start + table * block.size, sizes, as_is, turned]))
         copied += block.tables * room
     edges[:, FORM] = form
     general = np.flatnonzero(form == messages.GENERAL)
@@ -208,7 +213,7 @@ def _shape_edges(
         entries[edges[general, TABLE] - 2], entries[edges[general, TABLE] - 1] = children[general], folds[general]
         schedule = schedule._replace(entries=entries)
         place_general(factors, place, schedule, general, edge, _chains(plan), entries)
-    return schedule, tuple(copies), copied, bool(general.size)
+    return schedule, tuple(copies), np.concatenate(shared), copied, bool(general.size)
 
 
 def _find_runs(plan: Plan, schedule: Schedule) -> None:

@@ -20,7 +20,7 @@ from factorgraph.infer.search_costs import costs_of
 from factorgraph.kernels.network import Network, network_energy
 from factorgraph.kernels.search import ABOVE, COLUMNS, IS, NOT, UPTO, burst, resume
 from factorgraph.kernels.search_consistency import CONFLICT, FULL
-from factorgraph.kernels.search_costs import BASE, CUT, FIRST, LIVE, LOG, PTR, SHIFT, SIZE, START, STATES, VAR
+from factorgraph.kernels.search_costs import BASE, CUT, FIRST, LIVE, LOG, NODES, PTR, SHIFT, SIZE, START, STATES, VAR
 from factorgraph.kernels.search_root import sweep_root
 
 
@@ -109,6 +109,20 @@ def test_solve_exact_is_the_oracles_minimum(seed):
             assert s.status == fg.Status.OPTIMAL and s.energy == s.bound == least
             assert case.spec.energy(case.flat(s.labels)) == least
             assert set(s.components.method) <= {"exact search", "dynamic programming"}
+
+
+def test_a_factor_too_wide_to_be_looked_at_waits_until_variables_are_known():
+    rng = np.random.default_rng(4)
+    count, cells = 17, 1 << 17
+    scopes = [np.arange(count), *(np.array([v, (v + 1) % count]) for v in range(count))]
+    tables = np.append(rng.integers(0, 30, cells), rng.integers(0, 3, 4 * count)).astype(float)
+    ptr = np.append(0, np.cumsum([scope.size for scope in scopes]))
+    start = np.append(0, np.cumsum([1 << scope.size for scope in scopes]))
+    states = np.full(count, 2)
+    network = Network(states, 2 * np.arange(count + 1), np.zeros(2 * count), ptr, np.concatenate(scopes), start, tables)
+    search = Search(network)
+    check_answer(search, search.run(), least_energy(network))
+    assert search.costs.tally[NODES] > 0
 
 
 # Soft arc consistency

@@ -21,7 +21,6 @@ from .search_costs import (
     FACTOR,
     FAILS,
     FIRST,
-    FOUND,
     HOOK,
     LAST,
     LIVE,
@@ -126,7 +125,6 @@ def _keep(s, labels, best):
     if energy < s.level[BEST]:
         s.level[BEST] = energy
         s.level[CUT] = energy - s.level[BASE] - s.level[SLACK]
-        s.tally[FOUND] += 1
         s.tally[DIRTY] = 1
         for v in range(labels.size):
             best[v] = labels[v]

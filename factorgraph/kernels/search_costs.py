@@ -18,21 +18,18 @@ from .jit import inner
 
 #: Columns of Costs.tally: entries of the log, number of the open node, highest flags of both queues, work done, whether
 #: the constant or the cut rose since states were last weighed, the last factor that moved costs, entries of the stack,
-#: conflicts, variable of the last conflict, nodes, labellings found.
-LOG, NODE, TOP, DOUBTS, WORK, DIRTY, FACTOR, DEPTH, FAILS, LAST, NODES, FOUND = range(12)
-COUNTS = 12
-#: Entries of Costs.level: labels whose sum is at least CUT are of no use; rises of less than LEAST are not worth
-#: their while; no d goes below −REACH, beyond which sums would be rounded; GRAIN is what all costs are multiples of;
-#: BEST is the energy of the best labelling, BASE + c − ROUNDING the bound, SLACK what BASE + CUT
-#: lies below BEST.
+#: conflicts of the burst, variable of the last one, nodes.
+LOG, NODE, TOP, DOUBTS, WORK, DIRTY, FACTOR, DEPTH, FAILS, LAST, NODES = range(11)
+COUNTS = 11
+#: Entries of Costs.level: labellings that cost CUT or more are of no use; rises of less than LEAST are not worth their
+#: while; no d goes below −REACH, beyond which sums would be rounded; GRAIN is what all costs are multiples of; BEST is
+#: the energy of the best labelling, BASE + c − ROUNDING the bound, SLACK what BASE + CUT lies below BEST.
 CUT, LEAST, REACH, GRAIN, BEST, BASE, SLACK, ROUNDING = range(8)
 LEVELS = 8
-#: Bits of Costs.flag: the unary rose where it was 0; states were lost; the support may be lost.
+#: Bits of FLAG: the unary rose where it was 0; states were lost; the support may be lost.
 ROSE, SHRANK, DOUBT = 1, 2, 4
 #: Factors with more labellings left than this wait until variables are known.
 MOST_LABELLINGS = 1 << 16
-
-
 #: Columns of rows, in this order: of variables, of their states, of factors, of scope entries, of values.
 FIRST, STATES, SIZE, FLAG, SUPPORT, HOOK = range(6)
 LIVE, PLACE = range(2)

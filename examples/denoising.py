@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_image
 import factorgraph as fg
 
 
-def build(image, levels, weight=0.9, most=0.25):
+def build(image, levels, weight=0.5, most=0.35):
     """A grid of variables that choose among grey levels.
 
     E(x_i) is the distance of the level from what was measured, bounded so that a wild pixel counts no more than a bad

@@ -110,6 +110,22 @@ def grid(height: int, width: int, states: int, seed: int = 1) -> Grid:
     return Grid(unary, np.float32(0.7) * (1 - np.eye(states, dtype=np.float32)))
 
 
+def stereo(height: int = 288, width: int = 384, states: int = 16, seed: int = 2) -> np.ndarray:
+    """Matching costs float32 (height, width, states) of a textured scene of rectangles, seen twice; at most 20."""
+    rng = np.random.default_rng(seed)
+    depth = np.full((height, width), 2)
+    for _ in range(12):
+        y, x = rng.integers(0, height - 40), rng.integers(0, width - 40)
+        h, w = rng.integers(30, 120), rng.integers(30, 150)
+        depth[y : y + h, x : x + w] = rng.integers(2, states)
+    texture = np.pad(rng.uniform(0, 255, size=(height, width + states)), 1, mode="edge")
+    texture = np.lib.stride_tricks.sliding_window_view(texture, (3, 3)).mean((2, 3))
+    right = np.rint((texture - texture.min()) / (texture.max() - texture.min()) * 255)
+    left = np.take_along_axis(right, np.arange(width) + states - 1 - depth, 1) + rng.normal(0, 12, (height, width))
+    shifted = [right[:, states - 1 - k : states - 1 - k + width] for k in range(states)]
+    return np.rint(np.minimum(np.abs(left[..., None] - np.stack(shifted, -1)), 20)).astype(np.float32)
+
+
 def tree(variables: int, states: int, renamed: bool, seed: int = 3) -> Tree:
     """Random recursive tree: variable i hangs on a uniform earlier one; `renamed` permutes the names."""
     rng = np.random.default_rng(seed)

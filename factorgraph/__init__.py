@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import optim
 from .errors import FactorGraphError, FormatError
-from .factors import MLP, External, Factor, Linear, Potts, Table
+from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
+    TRWS,
     Auto,
     BruteForce,
     DynamicProgramming,
+    Elimination,
+    ExactSearch,
     Expansion,
     Marginals,
     MinCut,
@@ -25,6 +28,7 @@ from .infer import (
     Solver,
     Status,
     Swap,
+    Toulbar2,
     energy,
     entropy,
     k_best,
@@ -38,12 +42,21 @@ from .plan import Acceptor, Answers, Plan, Question, Restriction, restrict
 if TYPE_CHECKING:
     from . import learn as learn
     from . import losses
+    from .io import read, write
     from .learn import Model, Run, train
 
 __version__ = "0.1.0"
 
-#: What only learning needs is imported when it is first used: name -> the module that has it, or is it.
-_LATER = {"Model": "learn", "Run": "learn", "learn": "learn", "losses": "losses", "train": "learn"}
+#: What only learning or files need is imported when it is first used: name -> the module that has it, or is it.
+_LATER = {
+    "Model": "learn",
+    "Run": "learn",
+    "learn": "learn",
+    "losses": "losses",
+    "read": "io",
+    "train": "learn",
+    "write": "io",
+}
 
 __all__ = [
     "Acceptor",
@@ -51,6 +64,8 @@ __all__ = [
     "Auto",
     "BruteForce",
     "DynamicProgramming",
+    "ExactSearch",
+    "Elimination",
     "Expansion",
     "External",
     "Factor",
@@ -74,8 +89,12 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "TRWS",
     "Swap",
     "Table",
+    "TruncatedLinear",
+    "TruncatedQuadratic",
+    "Toulbar2",
     "Variables",
     "energy",
     "entropy",
@@ -84,10 +103,12 @@ __all__ = [
     "marginals",
     "min_marginals",
     "optim",
+    "read",
     "restrict",
     "sample",
     "solve",
     "train",
+    "write",
 ]
 
 if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others

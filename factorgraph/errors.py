@@ -10,7 +10,14 @@ class FactorGraphError(ValueError):
 
 
 class FormatError(FactorGraphError):
-    """A file that cannot be read: the message names the file and what is wrong with it."""
+    """A file that cannot be read or written: the message names the file and what is wrong with it.
+
+    `file`, `line` (from 1) and `token` say where, as far as that is known.
+    """
+
+    def __init__(self, message: str, file: str | None = None, line: int | None = None, token: str | None = None):
+        super().__init__(message)
+        self.file, self.line, self.token = file, line, token
 
 
 def listed(names: Iterable[object]) -> str:

@@ -19,7 +19,18 @@ from scipy import sparse
 
 from factorgraph import factors
 from factorgraph.errors import FactorGraphError
-from factorgraph.factors import MLP, External, Factor, Linear, Potts, Table, check_energies, features
+from factorgraph.factors import (
+    MLP,
+    External,
+    Factor,
+    Linear,
+    Potts,
+    Table,
+    TruncatedLinear,
+    TruncatedQuadratic,
+    check_energies,
+    features,
+)
 from factorgraph.kernels.tables import DENSE, POTTS
 from factorgraph.optim import Rows
 
@@ -82,6 +93,14 @@ def potts_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: An
     return np.array([[[w if a != b else 0 for b in range(states[1])] for a in range(states[0])] for w in weights])
 
 
+def truncated_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: Any) -> np.ndarray:
+    slopes, caps = (np.broadcast_to(given.arrays[0], shape).ravel() for given in factor._given)
+    power = {"TruncatedLinear": 1, "TruncatedQuadratic": 2}[factor._name]
+    rows = [[[min(c, s * abs(a - b) ** power) for b in range(states[1])] for a in range(states[0])] for s, c in
+            zip(slopes, caps, strict=True)]  # fmt: skip
+    return np.array(rows)
+
+
 def external_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: Any) -> np.ndarray:
     return inputs[factor.name].reshape(-1, *states)
 
@@ -117,6 +136,7 @@ KINDS = ("weight", "bias")
 TWINS: dict[str, Callable[..., np.ndarray]] = {
     "Table": table_twin,
     "Potts": potts_twin,
+    "Truncated": truncated_twin,
     "External": external_twin,
     "Linear": linear_twin,
     "MLP": mlp_twin,
@@ -369,6 +389,24 @@ def test_parts_over_scopes_of_unequal_states() -> None:
     Potts([[1, 2], [3, 4]]).take((2, 2), (3, 3), chosen, (2, 2)).energies(None, None, weights)
     assert weights.tolist() == [2, 3]
     assert Potts(1).take((2, 2), (3, 3), chosen, (2, 2)).bind(2, (2,), (2, 2)).shared
+    TruncatedLinear([[1, 2], [3, 4]], 3).take((2, 2), (3, 3), chosen, (2, 2)).energies(None, None, out)
+    assert out.tolist() == [[[0, 2], [2, 0]], [[0, 3], [3, 0]]]
+
+
+@pytest.mark.jitoff
+def test_slopes_and_caps_are_read_again_and_numbers_take_the_dtype_of_the_other() -> None:
+    slope = np.ones(2, np.float32)
+    factor = TruncatedQuadratic(slope, 3)
+    slope[1] = 2
+    assert factor.dtype == TruncatedLinear(np.float32(1)).dtype == np.float32 and TruncatedLinear(1, 2).dtype == "f8"
+    out = np.zeros((2, 3, 3), np.float32)
+    factor.energies(None, None, out)
+    assert out[:, 0].tolist() == [[0, 1, 3], [0, 2, 3]]
+    one, two, other = (TruncatedLinear(1, c).bind(3, (3,), (2, 2)).identity for c in (2, 2, 3))
+    assert one == two != other
+    slope[0] = -1
+    with pytest.raises(FactorGraphError, match="TruncatedQuadratic: expected finite slopes"):
+        factor.energies(None, None, out)
 
 
 def test_a_broadcast_table_is_checked_without_reading_its_repeats() -> None:
@@ -489,6 +527,11 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Potts(1).bind(1, (), (3, 2)), "expected two variables of equally many states; got 3 and 2 states"),
     (lambda: Potts([1, 2]).bind(3, (3,), (2, 2)), "of shape () (shared) or (3,) (one each); got (2,). An array of"),
     (lambda: Potts([[1, 2]]).bind(2, (2,), (2, 2)), "of shape () (shared) or (2,) (one each); got (1, 2)"),
+    (lambda: TruncatedLinear(-1), "TruncatedLinear: expected finite slopes ≥ 0 and caps ≥ 0; got slopes from -1 to -1"),
+    (lambda: TruncatedQuadratic(1, NAN), "TruncatedQuadratic: expected finite slopes ≥ 0 and caps ≥ 0; got slopes"),
+    (lambda: TruncatedLinear([1, 2], [1, 2, 3]), "expected slope and cap of one shape, or a number for either; got (2"),
+    (lambda: TruncatedLinear(1).bind(1, (), (3,)), "add(TruncatedLinear): expected scopes of two variables; got 1."),
+    (lambda: TruncatedLinear([1, 2]).bind(3, (3,), (2, 2)), "of shape () (shared) or (3,) (one each); got (2,)."),
     (lambda: Linear(None, ""), "Linear: expected param to be a name, a non-empty str; got ''"),
     (lambda: Linear(np.zeros((2, 2)), 3), "got 3"),  # type: ignore[arg-type]
     (lambda: Linear(5.0, "w"), "Linear('w'): expected features of shape (scopes, features) or shape + (features,)"),

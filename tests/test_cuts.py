@@ -12,7 +12,7 @@ from oracle import INF, Spec
 
 import factorgraph as fg
 from factorgraph.infer import fuse, persistent
-from factorgraph.infer.network import Clock, Network, new_flow, push
+from factorgraph.infer.flows import Clock, Network, new_flow, push
 from factorgraph.kernels.arcs import Grid, Pairs, Sparse, count_arcs, place_arcs
 from factorgraph.kernels.maxflow import PAUSED, UNBOUNDED, Flow, prepare, run
 from factorgraph.plan import Asked

@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     8: {"cli", "__main__", "demo", "info"},
     7: {"labelers"},
-    6: {"learn", "datasets", "plots"},
+    6: {"learn", "io", "datasets", "plots"},
     5: {"losses"},
     4: {"graph"},
     3: {"infer", "factors"},
     2: {"plan"},
     1: {"optim"},
-    0: {"kernels", "errors"},
+    0: {"kernels", "errors", "files"},
 }
 #: The public face, factorgraph/__init__.py, sits between the library and its command line.
 FACE = 7.5

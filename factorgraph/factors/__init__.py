@@ -6,5 +6,18 @@ from .linear import Linear
 from .mlp import MLP
 from .potts import Potts
 from .table import Table
+from .truncated import Truncated, TruncatedLinear, TruncatedQuadratic
 
-__all__ = ["External", "Factor", "Layout", "Linear", "MLP", "Potts", "Table", "check_energies"]
+__all__ = [
+    "External",
+    "Factor",
+    "Layout",
+    "Linear",
+    "MLP",
+    "Potts",
+    "Table",
+    "Truncated",
+    "TruncatedLinear",
+    "TruncatedQuadratic",
+    "check_energies",
+]

@@ -24,7 +24,7 @@ from ..kernels.minsum import unary_costs
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
-from .network import Choice, Clock, Network, each_part, push
+from .flows import Choice, Clock, Network, each_part, push
 from .qpbo import check_pairs
 from .solution import Status
 from .solver import Answer, Solver, evaluate

@@ -18,7 +18,7 @@ from ..errors import FactorGraphError
 from ..kernels.potentials import potentials
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
-from .network import VISITS, Choice, Clock, Network, each_part, fitting, push
+from .flows import VISITS, Choice, Clock, Network, each_part, fitting, push
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 

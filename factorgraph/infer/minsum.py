@@ -16,9 +16,10 @@ from ..kernels.minsum import (
     sweep,
     unary_costs,
 )
-from ..kernels.structure import LOOPY, SCOPE
+from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
+from .moves import loops_of
 from .ranking import Ranking
 from .solution import Status
 from .solver import Answer, Solver, evaluate
@@ -73,16 +74,8 @@ class _Sweeps:
     def __init__(self, solver: MinSum, asked: Asked):
         plan, energies, bias, components = asked
         self.solver, self.asked, self.plan, self.energies, self.components = solver, asked, plan, energies, components
-        loops, entries = plan.loops
-        if components.size < np.count_nonzero(plan.kinds == LOOPY):
-            chosen = np.zeros(plan.n_components, bool)
-            chosen[components] = True
-            var = loops.var[chosen[plan.component[loops.var]]]
-            factor = loops.factor[chosen[plan.component[plan.factors.var[plan.factors.row[loops.factor, SCOPE]]]]]
-            for array in (var, factor):
-                array.flags.writeable = False
-            loops = loops._replace(var=var, factor=factor)
-        self.loops = loops
+        entries = plan.loops[1]
+        self.loops = loops_of(asked)
         self.unary = np.zeros(plan.variable_states)
         unary_costs(plan.factors, components, plan.states, plan.offsets, energies, bias, self.unary)
         self.messages = np.zeros(entries)

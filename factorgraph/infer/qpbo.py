@@ -19,8 +19,8 @@ from ..kernels.cuts import FLIP, add_bias, add_unaries, roof_pairs, set_capaciti
 from ..kernels.maxflow import UNBOUNDED
 from ..kernels.structure import LATTICE
 from ..plan import Asked
+from .flows import Choice, Clock, Network, each_part, fitting, new_flow, push, sparse
 from .mincut import both
-from .network import Choice, Clock, Network, each_part, fitting, new_flow, push, sparse
 from .solver import evaluate
 
 

@@ -1,28 +1,33 @@
-"""`solve`, and the one readable place where `method="auto"` is decided."""
+"""`solve`, and what the names of methods stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Protocol
+from dataclasses import fields, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.structure import LOOPY
-from ..plan import Asked, Plan, read_answers, read_evidence
-from .brute import BruteForce, configurations
+from ..plan import Plan, read_answers, read_evidence
+from .auto import Auto
+from .brute import BruteForce
 from .dynamic import DynamicProgramming
+from .elimination import Elimination
 from .expansion import Expansion
 from .latent import check_latent, hidden, marginalise
 from .mincut import MinCut
 from .minsum import MinSum
-from .ranking import Ranking
+from .search import ExactSearch
 from .solution import Solution
-from .solver import Answer, Sampler, Solver
+from .solver import Solver
+from .toulbar2 import Toulbar2
+from .trws import TRWS
 
-#: Loopy components of at most this many labellings are enumerated by `auto`.
-FEW = 1 << 14
+#: What `choose` knows by name.
+METHODS = (
+    "auto", "brute", "dynamic", "elimination", "exact", "expansion", "min-cut", "min-sum", "toulbar2", "trw-s",
+)  # fmt: skip
 
 
 class Declared(Protocol):
@@ -41,100 +46,6 @@ class Declared(Protocol):
     def named(self, evidence: Mapping[Any, Any] | None) -> dict[Any, Any]: ...
 
 
-@dataclass(frozen=True)
-class Auto(Solver):
-    """Per component: forests and lattices by dynamic programming, tiny loopy ones by enumeration, else min-sum."""
-
-    time_limit: float | None = None
-    initial: np.ndarray | None = None
-    name: ClassVar[str] = "auto"
-
-    def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Masks over `components`: swept exactly, enumerated, neither."""
-        loopy = plan.kinds[components] == LOOPY
-        few = loopy.copy()
-        for i in np.flatnonzero(loopy):
-            few[i] = configurations(plan, int(components[i])) <= FEW
-        return ~loopy, few, loopy & ~few
-
-    def exact_on(self, plan: Plan, component: int) -> bool:
-        """Wherever dynamic programming or enumeration is."""
-        return not bool(self._split(plan, np.array([component]))[2][0])
-
-    def minimise(self, asked: Asked, answer: Answer) -> None:
-        """Hand each component to the method that fits it."""
-        solvers = (
-            DynamicProgramming(self.threads, self.time_limit),
-            BruteForce(self.threads),
-            MinSum(self.threads, time_limit=self.time_limit, initial=self.initial),
-        )
-        for solver, mask in zip(solvers, self._split(asked.plan, asked.components), strict=True):
-            if mask.any():
-                solver.minimise(asked.part(mask), answer)
-
-    def rank(self, asked: Asked, k: int) -> Ranking:
-        """See Solver.rank; refuses loopy components that are too large to enumerate."""
-        swept, few, neither = self._split(asked.plan, asked.components)
-        if neither.any():
-            c = int(asked.components[np.argmax(neither)])
-            raise FactorGraphError(
-                f"k_best: component {c} has cycles and {configurations(asked.plan, c):.3g} labellings; expected "
-                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}"
-            )
-        if swept.all():
-            return DynamicProgramming(self.threads).rank(asked, k)
-        ranking = Ranking.empty(asked.plan, asked.components.size, k)
-        for solver, mask in ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few)):
-            if mask.any():
-                part = asked.part(mask)
-                ranking.put(mask, asked.plan, part.components, solver.rank(part, k))
-        return ranking
-
-    def integrate(
-        self,
-        asked: Asked,
-        temperature: float = 1.0,
-        marginals: np.ndarray | None = None,
-        gradient: np.ndarray | None = None,
-        weight: float = 1.0,
-    ) -> np.ndarray:
-        """See Solver.integrate; refuses loopy components that are too large to enumerate."""
-        free = np.empty(asked.components.size)
-        for solver, mask in self._exact(asked, "marginals"):
-            free[mask] = solver.integrate(asked.part(mask), temperature, marginals, gradient, weight)
-        return free
-
-    def min_marginals(self, asked: Asked, out: np.ndarray) -> np.ndarray:
-        """See Solver.min_marginals; refuses what `integrate` refuses."""
-        minimum = np.empty(asked.components.size)
-        for solver, mask in self._exact(asked, "min_marginals"):
-            minimum[mask] = solver.min_marginals(asked.part(mask), out)
-        return minimum
-
-    def sampler(self, asked: Asked, temperature: float = 1.0) -> Sampler:
-        """See Solver.sampler; refuses what `integrate` refuses."""
-        parts = [solver.sampler(asked.part(mask), temperature) for solver, mask in self._exact(asked, "sample")]
-
-        def draw(uniforms: np.ndarray, labels: np.ndarray) -> None:
-            for part in parts:
-                part(uniforms, labels)
-
-        return draw
-
-    def _exact(self, asked: Asked, where: str) -> list[tuple[Solver, np.ndarray]]:
-        """Exact solvers, each with the components (a mask) that it answers; refuses if some have none."""
-        swept, few, neither = self._split(asked.plan, asked.components)
-        if neither.any():
-            c = int(asked.components[np.argmax(neither)])
-            raise FactorGraphError(
-                f"{where}: component {c} has cycles and {configurations(asked.plan, c):.3g} labellings; expected "
-                f"forests, lattices, or at most {FEW} labellings. Use method='brute' up to {BruteForce.limit}; "
-                "solve and losses of minima take any graph"
-            )
-        solvers = ((DynamicProgramming(self.threads), swept), (BruteForce(self.threads), few))
-        return [(solver, mask) for solver, mask in solvers if mask.any()]
-
-
 def choose(method: str | Solver, threads: int | None = None, **settings: Any) -> Solver:
     """The solver a method name stands for; a solver stands for itself."""
     if threads is not None and (not isinstance(threads, int | np.integer) or threads < 1):
@@ -143,6 +54,7 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
     if limit is not None and not limit >= 0:
         raise FactorGraphError(f"time_limit: expected None or seconds ≥ 0; got {limit!r}")
     given = {k: v for k, v in settings.items() if v is not None}
+    bounds = {k: given.pop(k) for k in ("cells", "memory_limit") if k in given}
     if isinstance(method, Solver):
         given |= {} if threads is None else {"threads": threads}
         if unknown := sorted(given.keys() - {f.name for f in fields(method)}):
@@ -150,21 +62,26 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
         return replace(method, **given) if given else method
     match method:
         case "auto":
-            return Auto(threads, **given)
+            return Auto(threads, **given, **bounds)
         case "min-sum":
             return MinSum(threads, **given)
+        case "trw-s":
+            return TRWS(threads, **given)
         case "dynamic":
             return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
-        case "cut":
+        case "elimination":
+            return Elimination(threads, time_limit=limit, **bounds)
+        case "min-cut":
             return MinCut(threads, limit)
         case "expansion":
             return Expansion(threads, **given)
-    raise FactorGraphError(
-        "method: expected 'auto', 'min-sum', 'dynamic', 'brute', 'cut', 'expansion' or a solver object; "
-        f"got {method!r}"
-    )
+        case "exact":
+            return ExactSearch(threads, **given)
+        case "toulbar2":
+            return Toulbar2(threads, **given)
+    raise FactorGraphError(f"method: expected one of {METHODS} or a solver object; got {method!r}")
 
 
 def solve(

@@ -142,7 +142,7 @@ def sweep(start, stop, step, factors, loops, states, offsets, energies, costs, s
 
 
 @inner
-def _conditional(v, e, f, factors, states, energies, labels, cost):
+def conditional(v, e, f, factors, states, energies, labels, cost):
     """cost[k] += E_f with v = k (at scope entry e) and all others at their labels; False where one has none."""
     if factors.row[f, KIND] == POTTS:
         other = factors.row[f, SCOPE] if factors.row[f, SCOPE] != e else e + 1
@@ -181,7 +181,7 @@ def round_labels(factors, loops, states, offsets, energies, unary, messages, lab
             cost[k] = unary[offsets[v] + k]
         for j in range(loops.ptr[v], loops.ptr[v + 1]):
             e = loops.entry[j]
-            if not _conditional(v, e, loops.owner[j], factors, states, energies, labels, cost):
+            if not conditional(v, e, loops.owner[j], factors, states, energies, labels, cost):
                 for k in range(states[v]):
                     cost[k] += messages[loops.message[e] + k]
         at = 0
@@ -200,7 +200,7 @@ def improve_labels(factors, loops, states, offsets, energies, unary, labels, cos
         for k in range(states[v]):
             cost[k] = unary[offsets[v] + k]
         for j in range(loops.ptr[v], loops.ptr[v + 1]):
-            _conditional(v, loops.entry[j], loops.owner[j], factors, states, energies, labels, cost)
+            conditional(v, loops.entry[j], loops.owner[j], factors, states, energies, labels, cost)
         at = labels[v]
         for k in range(states[v]):
             if cost[k] < cost[at]:

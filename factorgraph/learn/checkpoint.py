@@ -12,16 +12,15 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 import numpy as np
 
 from ..errors import FactorGraphError, FormatError
+from ..files import replacing
 
 FORMAT, VERSION = "factorgraph", 1
 _HEADER, _PREFIX = "header", "arrays/"
@@ -60,25 +59,10 @@ def save(
     header["sha256"] = _checksum(header, plain)
     members = {_HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)}
     members |= {_PREFIX + name: array for name, array in plain.items()}
-    target = Path(path)
-    temporary = target.with_name(target.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name, array in members.items():
-                    with archive.open(zipfile.ZipInfo(_member(name)), "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in members.items():
+            with archive.open(zipfile.ZipInfo(_member(name)), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def load(path: str | os.PathLike[str], kind: str) -> Contents:

@@ -26,7 +26,9 @@ from ..kernels.structure import (
     unite,
 )
 from .block import Block, Group, Lattices
+from .grids import Grid, find_grid
 from .schedule import Extent, make_schedule
+from .sweep import Passes, make_loops, make_passes
 
 NONE = np.zeros(0, np.int64)
 
@@ -195,24 +197,18 @@ class Plan:
     @cached_property
     def loops(self) -> tuple[Loops, int]:
         """Message storage of loopy components, and how many message entries there are."""
-        f = self.factors
-        arity = np.diff(f.row[:, SCOPE])
-        loopy = np.repeat(self.kinds == LOOPY, np.diff(f.first)) & (arity > 1)
-        entries = np.flatnonzero(np.repeat(loopy, arity))
-        var = f.var[entries]
-        message = np.full(f.var.size, -1, np.int64)
-        ends = np.cumsum(self.states[var], dtype=np.int64)
-        message[entries] = ends - self.states[var]
-        total = int(ends[-1]) if ends.size else 0
-        del ends
-        order = np.argsort(var, kind="stable")
-        ptr = np.zeros(self.states.size + 1, np.int64)
-        np.cumsum(np.bincount(var, minlength=self.states.size), out=ptr[1:])
-        owner = np.repeat(np.flatnonzero(loopy), arity[loopy])
-        inside = np.flatnonzero(self.kinds[self.component] == LOOPY)
-        entries = entries[order]
-        arrays = (inside, np.flatnonzero(loopy), message, ptr, entries, owner[order])
-        return Loops(*(frozen(a) for a in arrays)), total
+        return make_loops(self)
+
+    @cached_property
+    def passes(self) -> Passes:
+        """Sweep order of loopy components for message passing with a bound."""
+        return make_passes(self)
+
+    @cached_property
+    def grids(self) -> dict[int, Grid]:
+        """The loopy components that are grids of four neighbours."""
+        found = {int(c): find_grid(self, int(c)) for c in np.flatnonzero(self.kinds == LOOPY)}
+        return {c: grid for c, grid in found.items() if grid is not None}
 
     @cached_property
     def members(self) -> tuple[np.ndarray, np.ndarray]:

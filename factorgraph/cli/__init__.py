@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .errors import FactorGraphError
+from .. import __version__
+from ..errors import FactorGraphError
+from . import files
 
 
 def _demo(commands: Any) -> None:
@@ -39,7 +40,7 @@ def _demo(commands: Any) -> None:
         import json
         from dataclasses import asdict
 
-        from .demo import FULL, QUICK, run
+        from ..demo import FULL, QUICK, run
 
         _check_picture(arguments.picture, parser)
         report = run(
@@ -59,16 +60,21 @@ def _demo(commands: Any) -> None:
 def _info(commands: Any) -> None:
     parser = commands.add_parser(
         "info",
-        help="say what this installation runs on, and where its compiled kernels lie",
-        description="Versions, cores, the processor's vectors, whether kernels are compiled and where they are kept.",
+        help="say what a file holds, or what this installation runs on and where its compiled kernels lie",
+        description="Of a FILE: variables, states, factors, tables, components. Without one: versions, cores, the "
+        "processor's vectors, whether kernels are compiled and where they are kept.",
     )
+    files.add_file(parser, nargs="?")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
     def run(arguments: argparse.Namespace) -> int:
         import json
         from dataclasses import asdict
 
-        from .info import environment
+        if arguments.file is not None:
+            return files.describe(arguments)
+
+        from ..info import environment
 
         found = environment()
         print(json.dumps(asdict(found)) if arguments.json else "\n".join(found.lines()))
@@ -77,7 +83,7 @@ def _info(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-COMMANDS = (_demo, _info)
+COMMANDS = (_demo, files.solve, files.convert, _info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FactorGraphError as error:
         print(f"factorgraph: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # `factorgraph … | head`: whoever reads has enough; nor shall the exit of Python complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("factorgraph: interrupted", file=sys.stderr)
         return 130

@@ -1,0 +1,291 @@
+"""The flow network of some components: made once, filled for one choice between two labels after the other.
+
+Large components of variables in a row get a network of their own (implicit, where it is a grid), the others share
+sparse ones. Which do depends on the plan only, so that answers have the same bytes for any number of threads.
+
+A factor of arity 3 is the polynomial Σ c_S Π_{i ∈ S} x_i. Its cubic term a x_u x_v x_w becomes quadratic by one more
+variable z: for a < 0 it is min over z of a z (x_u + x_v + x_w − 2), for a > 0 the same in 1 − x, which adds a to
+E(0, 0) of the three pairs (Kolmogorov, Zabih 2004, section 4).
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..kernels.arcs import Grid, Pairs, Sparse, count_arcs, grid_width, place_arcs, set_grid_arcs
+from ..kernels.cuts import (
+    TRUNCATE,
+    Split,
+    add_bias,
+    add_unaries,
+    collect,
+    set_capacities,
+    set_excess,
+    split_pairs,
+    unpack_pairs,
+)
+from ..kernels.maxflow import PAUSED, STATE, UNBOUNDED, Flow, prepare, run
+from ..kernels.structure import OFFSET, SCOPE
+from ..plan import Asked, Plan
+from .spread import spread
+
+#: Variables in a row that make a network of their own worth a look at whether it is a grid.
+ALONE = 1024
+#: Configurations of components that share a network.
+SHARE = 1e6
+#: Steps over pairs, and visits of arcs, that take less than 100 ms.
+PAIRS, VISITS = 4_000_000, 3_000_000
+#: Work of a flow per configuration, in configurations swept: what decides about threads.
+WEIGHT = 10
+
+Choice = tuple[np.ndarray, np.ndarray]
+
+
+class Clock:
+    """When to stop: at a deadline, or because nobody waits for the answer any more."""
+
+    def __init__(self, time_limit: float | None):
+        self.deadline = np.inf if time_limit is None else time.perf_counter() + time_limit
+
+    def over(self) -> bool:
+        """Whether it is time to stop."""
+        return time.perf_counter() > self.deadline
+
+    def stop(self) -> None:
+        """Stop what still runs in the background."""
+        self.deadline = -np.inf
+
+
+def fitting(plan: Plan, components: np.ndarray, arity: int, states: int) -> np.ndarray:
+    """bool per component: no factor of larger arity, no variable of more states."""
+    wide = np.zeros(plan.n_components, bool)
+    if any(len(block.states) > arity for block in plan.blocks):
+        scope = plan.factors.row[:, SCOPE]
+        wide[plan.component[plan.factors.var[scope[:-1][np.diff(scope) > arity]]]] = True
+    if plan.states.max(initial=0) > states:
+        wide[plan.component[plan.states > states]] = True
+    return ~wide[components]
+
+
+def parts(plan: Plan, components: np.ndarray) -> list[np.ndarray]:
+    """The components in groups, each of which gets a network."""
+    ptr, order = plan.members
+    if not components.size:
+        return []
+    size = ptr[components + 1] - ptr[components]
+    row = (size >= ALONE) & (order[ptr[components + 1] - 1] - order[ptr[components]] == size - 1)
+    rest = components[~row]
+    shares = (np.cumsum(plan.work[rest]) / SHARE).astype(np.int64)
+    groups = np.split(rest, np.flatnonzero(np.diff(shares)) + 1) if rest.size else []
+    return [np.array([c]) for c in components[row]] + groups
+
+
+class Network:
+    """Vertices, arcs, costs and the flow of some components. `node` int32 (V,), shared by all, is written for these."""
+
+    def __init__(self, plan: Plan, components: np.ndarray, node: np.ndarray):
+        self.plan, self.components = plan, components
+        ptr, order = plan.members
+        pieces = [order[ptr[c] : ptr[c + 1]] for c in components]
+        self.variables = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        self.unaries, joined, self.triples = (self._listed(arity) for arity in (1, 2, 3))
+        count = self.variables.size
+        if self.triples.size:  # auxiliary variables are numbered behind all others
+            auxiliary = np.arange(plan.states.size, plan.states.size + self.triples.size)
+            node = np.concatenate([node, np.zeros(auxiliary.size, np.int32)])
+            node[auxiliary] = count + np.arange(auxiliary.size)
+            self.pairs = self._join(joined, auxiliary)
+        else:
+            self.pairs = self._pairs(joined)
+        self.node = node
+        width = 0
+        if components.size == 1 and count >= ALONE:
+            origin = int(self.variables[0])
+            width = grid_width(self.pairs, origin, count)
+        self.network: Sparse | Grid
+        if width:
+            place = np.arange(count)
+            node[self.variables] = (place // width + 1) * (width + 1) + place % width
+            self.size = (count // width + 2) * (width + 1) + 1
+            self.network = Grid(np.array([1, -1, width + 1, -width - 1], np.int32))
+            set_grid_arcs(self.pairs, node, width + 1)
+            self.arcs = 4 * self.size
+        else:
+            node[self.variables] = np.arange(count)
+            self.size = count + self.triples.size
+            self.network = sparse(self.pairs, node, self.size)
+            self.arcs = 2 * self.pairs.u.size
+        self.where = node[self.variables]
+
+    def _listed(self, arity: int) -> np.ndarray:
+        factors = self.plan.factors
+        out = np.empty(collect(self.components, factors, arity, np.zeros(0, np.int64)), np.int64)
+        if out.size:
+            collect(self.components, factors, arity, out)
+        return out
+
+    def _pairs(self, joined: np.ndarray) -> Pairs:
+        """Pairs of factors of arity 2; those that `plan.same` says are over the same variables are one."""
+        first = np.zeros(0, np.int64)
+        leaders = joined
+        if self.plan.same.size:
+            same = self.plan.same[joined]
+            if (same != joined).any():
+                order = np.argsort(same, kind="stable")
+                joined, same = joined[order], same[order]
+                starts = np.flatnonzero(np.diff(same, prepend=-1))
+                first, leaders = np.append(starts, joined.size), same[starts]
+        u, v = np.empty((2, leaders.size), np.int32)
+        unpack_pairs(leaders, self.plan.factors, u, v)
+        return Pairs(u, v, first, joined, np.empty(leaders.size, np.int32))
+
+    def _join(self, joined: np.ndarray, auxiliary: np.ndarray) -> Pairs:
+        """Pairs of factors of arity 2 and of the reduced ones; remembers where the tables of the latter go."""
+        factors = self.plan.factors
+        at = factors.row[joined, SCOPE]
+        scope = factors.var[factors.row[self.triples, SCOPE][:, None] + np.arange(3)].astype(np.int64)
+        ends = [np.stack([factors.var[at], factors.var[at + 1]], 1)]
+        ends += [scope[:, [i, j]] for i, j in itertools.combinations(range(3), 2)]
+        ends += [np.stack([scope[:, i], auxiliary], 1) for i in range(3)]
+        every = np.concatenate(ends).astype(np.int64)
+        most = self.plan.states.size + auxiliary.size
+        key, place = np.unique(every.min(1) * most + every.max(1), return_inverse=True)
+        self.places = place[joined.size :].reshape(6, -1)  # tables of pairs are added there, symmetric ones
+        own = place[: joined.size]
+        order = np.argsort(own, kind="stable")
+        first = np.searchsorted(own[order], np.arange(key.size + 1))
+        u, v = (key // most).astype(np.int32), (key % most).astype(np.int32)
+        return Pairs(u, v, first, joined[order], np.empty(key.size, np.int32))
+
+    def ask(self, asked: Asked, choice: Choice, mode: int = TRUNCATE) -> int:
+        """Set costs and capacities for a choice between two labels (V,) each; returns how many pairs are odd."""
+        plan, energies, bias, _ = asked
+        rounding = 8 * float(np.finfo(energies.dtype).eps)
+        tables = (plan.factors, plan.states, energies, rounding)
+        self.cost = np.zeros((self.size, 2))
+        add_unaries(self.unaries, plan.factors, energies, choice, self.node, self.cost)
+        if bias.size:
+            add_bias(self.variables, plan.offsets, bias, choice, self.node, self.cost)
+        extra = np.zeros((0, 4))
+        if self.triples.size:
+            extra = self._reduce(asked, choice)
+        count = self.pairs.u.size
+        self.split = Split(np.empty(count), np.empty(count), np.empty(count, np.uint8))
+        odd = 0
+        for low in range(0, count, PAIRS):
+            span = (low, min(low + PAIRS, count))
+            odd += split_pairs(*span, self.pairs, tables, choice, extra, self.node, self.cost, self.split, mode)
+        return odd
+
+    def _reduce(self, asked: Asked, choice: Choice) -> np.ndarray:
+        """Tables float64 (P, 4) of the pairs that reduced factors add to; their linear terms go to the costs."""
+        plan, factors = self.plan, self.plan.factors
+        scope = factors.var[factors.row[self.triples, SCOPE][:, None] + np.arange(3)]
+        states = plan.states[scope]
+        table = np.empty((2, 2, 2, self.triples.size))
+        for x in itertools.product(range(2), repeat=3):
+            i, j, k = (choice[x[m]][scope[:, m]] for m in range(3))
+            entry = (i.astype(np.int64) * states[:, 1] + j) * states[:, 2] + k
+            table[x] = asked.energies[factors.row[self.triples, OFFSET] + entry]
+        self.refused = ~np.isfinite(table).all((0, 1, 2))
+        table[:, :, :, self.refused] = 0
+        linear = [table[1, 0, 0] - table[0, 0, 0], table[0, 1, 0] - table[0, 0, 0], table[0, 0, 1] - table[0, 0, 0]]
+        joint = [
+            table[1, 1, 0] - table[1, 0, 0] - table[0, 1, 0] + table[0, 0, 0],
+            table[1, 0, 1] - table[1, 0, 0] - table[0, 0, 1] + table[0, 0, 0],
+            table[0, 1, 1] - table[0, 1, 0] - table[0, 0, 1] + table[0, 0, 0],
+        ]
+        cubic = table[1, 1, 1] - table[0, 0, 0] - sum(linear) - sum(joint)
+        down, up = np.minimum(cubic, 0), np.maximum(cubic, 0)
+        extra = np.zeros((self.pairs.u.size, 4))
+        for m in range(3):
+            np.add.at(self.cost[:, 1], self.node[scope[:, m]], linear[m])
+            np.add.at(self.cost[:, 0], self.node[scope[:, m]], -up)
+            np.add.at(extra[:, 3], self.places[m], joint[m])
+            np.add.at(extra[:, 0], self.places[m], up)
+            extra[self.places[3 + m], 3] = down
+            extra[self.places[3 + m], 0] = -up
+        z = self.variables.size + np.arange(self.triples.size)
+        self.cost[z, 1], self.cost[z, 0] = -2 * down, 2 * up
+        return extra
+
+    def odd(self) -> np.ndarray:
+        """bool (C,): components with a pair that is not submodular, or a factor of arity 3 that forbids."""
+        out = np.zeros(self.plan.n_components, bool)
+        out[self.plan.component[self.pairs.u[self.split.odd == 1]]] = True
+        if self.triples.size:
+            at = self.plan.factors.row[self.triples[self.refused], SCOPE]
+            out[self.plan.component[self.plan.factors.var[at]]] = True
+        return out
+
+    def fill(self) -> None:
+        """Make the flow of what has been asked."""
+        if not hasattr(self, "flow"):
+            self.flow = new_flow(self.size, self.arcs)
+        for low in range(0, self.pairs.u.size, PAIRS):
+            span = (low, min(low + PAIRS, self.pairs.u.size))
+            set_capacities(*span, self.pairs, self.split, self.network, self.node, self.flow.residual)
+        set_excess(self.cost, self.flow.excess, self.flow.marked)
+
+    def taken(self) -> np.ndarray:
+        """bool: which of `variables` take their second label, in the least set of such that is optimal."""
+        return self.flow.dist[self.where] > 0
+
+    def lost(self) -> np.ndarray:
+        """bool (C,): components all of whose choices are forbidden."""
+        out = np.zeros(self.plan.n_components, bool)
+        marked = (self.flow.marked[self.where] & UNBOUNDED) > 0
+        if marked.any():
+            out[self.plan.component[self.variables[marked]]] = True
+        return out
+
+
+def new_flow(vertices: int, arcs: int) -> Flow:
+    """Memory for a flow."""
+    dist, parent = np.zeros(vertices, np.int32), np.zeros(vertices, np.int32)
+    marked, queue = np.zeros(vertices, np.uint8), np.zeros((3, vertices), np.int32)
+    return Flow(
+        np.zeros(arcs), np.zeros(vertices), np.zeros(1), dist, parent, marked, queue, np.zeros(STATE, np.int64)
+    )
+
+
+def sparse(pairs: Pairs, node: np.ndarray, vertices: int) -> Sparse:
+    """The network of pairs; writes their arcs."""
+    first = np.zeros(vertices + 1, np.int32)
+    count_arcs(pairs, node, first)
+    head, back = np.empty((2, 2 * pairs.u.size), np.int32)
+    place_arcs(pairs, node, first.copy(), head, back)
+    return Sparse(first, head, back)
+
+
+def push(network: Sparse | Grid, flow: Flow, clock: Clock) -> bool:
+    """Run a filled flow to its end; whether it came there in time."""
+    prepare(network, flow)
+    while run(network, flow, VISITS) == PAUSED:
+        if clock.over():
+            return False
+    return True
+
+
+def each_part(
+    asked: Asked, task: Callable[[Network], Any], threads: int | None, clock: Clock
+) -> list[tuple[np.ndarray, Any]]:
+    """(components, result of `task`) for the networks of all components asked, on threads."""
+    plan = asked.plan
+    groups = parts(plan, asked.components)
+    node = np.zeros(plan.states.size, np.int32)
+    _ = plan.members  # made before threads ask for it
+
+    def some(chosen: np.ndarray) -> list[tuple[np.ndarray, Any]]:
+        return [(groups[i], task(Network(plan, groups[i], node))) for i in chosen if not clock.deadline == -np.inf]
+
+    work = np.array([WEIGHT * plan.work[group].sum() for group in groups])
+    try:
+        return [pair for found in spread(np.arange(len(groups)), work, some, threads) for pair in found]
+    finally:
+        clock.stop()

@@ -1,0 +1,244 @@
+"""Minima of loopy components of many labellings: exact methods where one fits, else bounds and labellings.
+
+One after the other, each on the components whose gap is still open:
+
+    minimum cut            binary and submodular
+    elimination            up to QUICK cells
+    reductions             where they pay: what is left falls apart, and each part is asked again
+    TRW-S                  bounds, labellings rounded from them, moves
+    elimination            whatever fits
+    min-sum, expansions    other labellings, fused with the best one
+    exact search           with a time limit only
+
+The best labelling and the best bound are kept, whoever found them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..kernels.structure import LOOPY, SCOPE
+from ..plan import Asked
+from .elimination import Elimination
+from .expansion import Expansion
+from .mincut import MinCut
+from .minsum import MinSum
+from .moves import fuse
+from .network import table_cells
+from .reduce import reduce
+from .search import ExactSearch
+from .solution import TOLERANCE, Status
+from .solver import Answer, Solver, evaluate
+from .trws import TRWS
+
+if TYPE_CHECKING:
+    from .auto import Auto
+
+#: Cells of an elimination that is faster than asking anybody else.
+QUICK = 1 << 22
+#: Table entries of what is reduced or searched, once no table is shared, and how many times those that are stored.
+LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
+#: Reductions that leave more than this share of a component's table entries are not used.
+WORTH = 0.9
+#: Shares of the time left: bounds, then other labellings; search has the rest.
+BOUNDS, MOVES = 0.4, 0.15
+
+
+class Portfolio:
+    """What is known of the components asked, in their order: minimum float64 of the best labels, bound, who is signed.
+
+    labels int32 (V,). `method` names who found the labels, or who proved them best.
+    """
+
+    def __init__(self, asked: Asked, auto: Auto, deadline: float, elimination: Elimination, reduced: bool = False):
+        count = asked.components.size
+        self.asked, self.auto, self.deadline, self.elimination, self.reduced = (
+            asked, auto, deadline, elimination, reduced,
+        )  # fmt: skip
+        self.labels = np.full(asked.plan.states.size, -1, np.int32)
+        self.minimum, self.bound = np.full(count, np.inf), np.full(count, -np.inf)
+        self.status = np.full(count, Status.APPROXIMATE, np.int8)
+        self.method = np.full(count, auto.name, object)
+        self.place = np.full(asked.plan.n_components, -1, np.int64)
+        self.place[asked.components] = np.arange(count)
+
+    def run(self, answer: Answer) -> None:
+        """Ask one after the other; write what is known in the end."""
+        threads = self.auto.threads
+        cut = MinCut(threads)
+        self._ask(cut, self._open(cut.submodular))
+        quick = replace(self.elimination, cells=min(QUICK, self.elimination.cells))
+        self._ask(quick, self._open(quick.fits))
+        if not self.reduced:
+            self._reduce(self._open(self._expands))
+        self._ask(TRWS(threads, time_limit=self._share(BOUNDS)), self._open())
+        if not self._late():
+            self._ask(self.elimination, self._open(self.elimination.fits))
+        self._move(self._open())
+        if self.deadline < np.inf and not self._late():
+            chosen = self._open(lambda part: np.array([table_cells(part.plan, c) <= LARGE for c in part.components]))
+            for i in chosen:
+                left = (self.deadline - perf_counter()) / max(1, chosen.size)
+                search = ExactSearch(threads, max(left, 0.0), initial=self.labels)
+                self._ask(search, np.array([i]))
+        self._start()
+        self._write(answer)
+
+    def _late(self) -> bool:
+        return perf_counter() > self.deadline
+
+    def _share(self, share: float) -> float | None:
+        left = self.deadline - perf_counter()
+        return None if left == np.inf else max(0.0, share * left)
+
+    def _closed(self) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            small = self.minimum - self.bound <= TOLERANCE * np.maximum(1.0, np.abs(self.minimum))
+        return np.isin(self.status, (Status.OPTIMAL, Status.INFEASIBLE)) | (small & (self.minimum < np.inf))
+
+    def _open(self, fits: object = None) -> np.ndarray:
+        """Indices of the components that are not settled and, of these, that `fits` (a mask of a question) takes."""
+        chosen = np.flatnonzero(~self._closed())
+        if fits is None or not chosen.size:
+            return chosen
+        return chosen[fits(self.asked.part(chosen))]  # type: ignore[operator]
+
+    def _ask(self, solver: Solver, chosen: np.ndarray) -> None:
+        """Take what a solver says of some components."""
+        if not chosen.size:
+            return
+        part = self.asked.part(chosen)
+        answer = Answer.empty(self.asked.plan)
+        solver.minimise(part, answer)
+        code = answer.method[part.components]
+        names = np.array(answer.methods, object)[code]
+        self._take(chosen, answer.labels, answer.bound[part.components], answer.status[part.components], names)
+
+    def _take(
+        self, chosen: np.ndarray, labels: np.ndarray, bound: np.ndarray, status: np.ndarray, names: np.ndarray
+    ) -> None:
+        """Keep labels that are better, bounds that are better, and proofs."""
+        part = self.asked.part(chosen)
+        plan = part.plan
+        minimum = evaluate(part, labels)[1]
+        bare = np.bincount(plan.component[labels < 0], minlength=plan.n_components)[part.components] > 0
+        minimum[bare] = np.inf
+        bound = np.where(status == Status.OPTIMAL, minimum, bound)
+        bound[status == Status.INFEASIBLE] = np.inf
+        better = (minimum < self.minimum[chosen]) | ((minimum == np.inf) & ~bare & (self.minimum[chosen] == np.inf))
+        proof = np.isin(status, (Status.OPTIMAL, Status.INFEASIBLE)) & (status != self.status[chosen])
+        closer = self._gap(minimum, bound, chosen)
+        for mask in (better, proof | closer):
+            self.method[chosen[mask]] = names[mask]
+        kept = np.zeros(plan.n_components, bool)
+        kept[part.components[better]] = True
+        variables = kept[plan.component]
+        self.labels[variables] = labels[variables]
+        self.minimum[chosen] = np.minimum(self.minimum[chosen], minimum)
+        self.bound[chosen] = np.maximum(self.bound[chosen], bound)
+        self.status[chosen[proof]] = status[proof]
+
+    def _gap(self, minimum: np.ndarray, bound: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Whether a bound closes the gap that was open before."""
+        best = np.minimum(minimum, self.minimum[chosen])
+        with np.errstate(invalid="ignore"):
+            return (best < np.inf) & (best - bound <= TOLERANCE * np.maximum(1.0, np.abs(best)))
+
+    def _expands(self, part: Asked) -> np.ndarray:
+        """Whether tables that are not shared any more are few enough."""
+        plan = part.plan
+        stored = sum(b.tables * b.size for b in plan.blocks)
+        work = plan.work[part.components]
+        most = max(SMALL, min(LARGE, SHARED * stored))
+        return np.cumsum(work) <= most
+
+    def _reduce(self, chosen: np.ndarray) -> None:
+        """Ask what reductions leave of the components, where they leave little enough."""
+        if not chosen.size or self._late():
+            return
+        part = self.asked.part(chosen)
+        smaller = reduce(part)
+        lost = smaller.lost >= 0
+        self._prove_infeasible(chosen[lost])
+        left = np.bincount(smaller.owner, smaller.asked.plan.work, chosen.size)
+        pays = ~lost & (left <= WORTH * part.plan.work[part.components])
+        if not pays.any():
+            return
+        asked = smaller.asked.part(pays[smaller.owner])
+        answer = Answer.empty(asked.plan)
+        limit = None if self.deadline == np.inf else max(0.0, self.deadline - perf_counter())
+        replace(self.auto, time_limit=limit, initial=None).answer(asked, answer, reduced=True)
+        minimum = evaluate(asked, answer.labels)[1]
+        owner, status = smaller.owner[asked.components], answer.status[asked.components]
+        bound = np.where(status == Status.OPTIMAL, minimum, answer.bound[asked.components])
+        bound[status == Status.INFEASIBLE] = np.inf
+        bounds = smaller.constant.copy()
+        np.add.at(bounds, owner, bound)
+        worst = np.full(chosen.size, Status.OPTIMAL, np.int8)
+        np.maximum.at(worst, owner, status)
+        names = np.full(chosen.size, "reduction", object)
+        order = np.lexsort((asked.plan.work[asked.components], status))
+        names[owner[order]] = np.array([*answer.methods, ""], object)[answer.method[asked.components[order]]]
+        labels = smaller.lift(answer.labels)
+        self._take(chosen[pays], labels, bounds[pays], worst[pays], names[pays])
+
+    def _prove_infeasible(self, chosen: np.ndarray) -> None:
+        self.bound[chosen], self.status[chosen], self.method[chosen] = np.inf, Status.INFEASIBLE, "reduction"
+
+    def _move(self, chosen: np.ndarray) -> None:
+        """Other labellings, fused with the best ones."""
+        if not chosen.size or self._late():
+            return
+        threads = self.auto.threads
+        self._fuse(MinSum(threads, time_limit=self._share(MOVES)), chosen)
+        pairs = self._open(_pairs)
+        if pairs.size:
+            self._fuse(Expansion(threads, time_limit=self._share(MOVES), initial=self.labels), pairs)
+
+    def _fuse(self, solver: Solver, chosen: np.ndarray) -> None:
+        part = self.asked.part(chosen)
+        answer = Answer.empty(part.plan)
+        solver.minimise(part, answer)
+        mine = np.isin(part.plan.component, part.components)
+        whole = (answer.labels >= 0) & (self.labels >= 0)
+        sound = np.bincount(part.plan.component[mine & ~whole], minlength=part.plan.n_components)[part.components] == 0
+        fused = answer.labels.copy()
+        if sound.any():
+            both = part.part(sound)
+            fused = fuse(both, np.maximum(self.labels, 0), np.maximum(answer.labels, 0))
+            rest = ~np.isin(part.plan.component, both.components)
+            fused[rest] = answer.labels[rest]
+        count = chosen.size
+        none, names = np.full(count, -np.inf), np.full(count, solver.name, object)
+        self._take(chosen, fused, none, np.full(count, Status.APPROXIMATE, np.int8), names)
+
+    def _start(self) -> None:
+        """The user's own labelling, where it is complete and better."""
+        if self.auto.initial is None:
+            return
+        count = self.asked.components.size
+        status, names = np.full(count, Status.APPROXIMATE, np.int8), np.full(count, "initial", object)
+        self._take(np.arange(count), self.auto.initial, np.full(count, -np.inf), status, names)
+
+    def _write(self, answer: Answer) -> None:
+        components = self.asked.components
+        mine = np.zeros(self.asked.plan.n_components, bool)
+        mine[components] = True
+        variables = mine[self.asked.plan.component]
+        answer.labels[variables] = self.labels[variables]
+        answer.bound[components] = np.minimum(self.bound, np.where(self.minimum < np.inf, self.minimum, self.bound))
+        for name in dict.fromkeys(self.method):
+            chosen = self.method == name
+            answer.sign(components[chosen], name, self.status[chosen])
+
+
+def _pairs(part: Asked) -> np.ndarray:
+    """bool per component: no factor has more than two variables."""
+    factors = part.plan.factors
+    wide = np.append(0, np.cumsum(np.diff(factors.row[:, SCOPE]) > 2))
+    first, last = factors.first[part.components], factors.first[part.components + 1]
+    return (wide[last] == wide[first]) & (part.plan.kinds[part.components] == LOOPY)

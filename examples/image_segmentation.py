@@ -61,13 +61,13 @@ def main():
 
     # Equal labels of neighbours cost less than different ones (submodular): so a minimum cut is the best labelling.
     g = build(image, inside, outside)
-    solution = fg.solve(g, evidence={"pixel": labels}, method="cut")
+    solution = fg.solve(g, evidence={"pixel": labels}, method="min-cut")
     print(solution.status)
     print(f"{(solution.labels['pixel'] == 1).mean():.1%} of {height * width} pixels are flower")
 
     # A min-marginal is the least energy of a picture in which a pixel has a label. The difference of a pixel's two is
     # what it costs to change its label, whatever happens around it: near 0, either will do.
-    energies = fg.min_marginals(g, evidence={"pixel": labels}, method="cut").variables["pixel"]
+    energies = fg.min_marginals(g, evidence={"pixel": labels}, method="min-cut").variables["pixel"]
     margin = np.minimum(abs(energies[..., 0] - energies[..., 1]), 20)  # pixels of the scribble have +inf
     print(f"{(margin < 2).mean():.1%} of the pixels would change their label for less than 2")
 

@@ -11,8 +11,9 @@ import pytest
 from oracle import INF, Spec
 
 import factorgraph as fg
-from factorgraph.infer import fuse, persistent
+from factorgraph.infer import persistent
 from factorgraph.infer.flows import Clock, Network, new_flow, push
+from factorgraph.infer.qpbo import fuse
 from factorgraph.kernels.arcs import Grid, Pairs, Sparse, count_arcs, place_arcs
 from factorgraph.kernels.maxflow import PAUSED, UNBOUNDED, Flow, prepare, run
 from factorgraph.plan import Asked
@@ -87,12 +88,12 @@ def law_min_cut(spec: Spec) -> None:
     """The minimum, the least of all best labellings, every min-marginal, and that it is recognised."""
     g, joint = declared(spec), spec.joint()
     best = joint.min()
-    solution = fg.solve(g, method="cut")
+    solution = fg.solve(g, method="min-cut")
     assert solution.energy == best and solution.status == (fg.Status.OPTIMAL if best < INF else fg.Status.INFEASIBLE)
     if best < INF:
         optima = np.argwhere(joint == best)
         assert (solution.labels["x"] == optima.min(0)).all()  # best labellings are a lattice: the meet is one of them
-    given = fg.min_marginals(g, method="cut").variables["x"]
+    given = fg.min_marginals(g, method="min-cut").variables["x"]
     for v, expected in enumerate(oracle.min_marginals(joint)):
         np.testing.assert_array_equal(given[v], expected)
     assert fg.MinCut().submodular(asked_of(g)).all()
@@ -116,7 +117,7 @@ def law_recognised(spec: Spec) -> None:
     assert fg.MinCut().submodular(asked_of(g)).all() == fine
     if not fine:
         with pytest.raises(fg.FactorGraphError, match=r"MinCut: component \d+ has factors that are not submodular"):
-            fg.solve(g, method="cut")
+            fg.solve(g, method="min-cut")
 
 
 def law_persistency(spec: Spec) -> int:
@@ -262,7 +263,7 @@ def test_what_cannot_be_cut_is_refused():
     g.add(fg.Table(np.zeros((2, 2, 2))), x[0], x[1], x[2])
     g.add(fg.Table(np.zeros((2, 3))), x[2], x[3])
     with pytest.raises(fg.FactorGraphError, match="MinCut: component 0 .* binary variables and arity at most 3"):
-        fg.solve(g, method="cut")
+        fg.solve(g, method="min-cut")
     with pytest.raises(fg.FactorGraphError, match="persistent: component 0 .* expected binary variables and pairs"):
         persistent(asked_of(g))
     with pytest.raises(fg.FactorGraphError, match="fuse: component 0 .* arity above 2; expected pairs"):
@@ -421,12 +422,12 @@ def test_large_grids_are_implicit_and_agree_with_a_peer():
             peer.add_grid_edges(ids, full, structure, symmetric=True)
         low = unary.min(-1)
         peer.add_grid_tedges(ids, unary[..., 0] - low, unary[..., 1] - low)
-        assert fg.solve(g, method="cut").energy == peer.maxflow() + low.sum()
+        assert fg.solve(g, method="min-cut").energy == peer.maxflow() + low.sum()
 
 
 def test_a_grid_answers_as_it_does_in_company(monkeypatch):
     """Implicit grids and sparse networks give one labelling and one set of min-marginals, for any threads."""
-    from factorgraph.infer import network
+    from factorgraph.infer import flows
 
     rng = np.random.default_rng(10)
     g = fg.FactorGraph()
@@ -436,10 +437,10 @@ def test_a_grid_answers_as_it_does_in_company(monkeypatch):
         g.add(fg.Table([[0.0, 3.0], [1.0, 0.0]]), x[1:], x[:-1])
         g.add(fg.Potts(1.0), x[:, 1:], x[:, :-1])
     one, two = (fg.solve(g, method=fg.MinCut(threads)) for threads in (1, 2))
-    marginals = fg.min_marginals(g, method="cut")
-    monkeypatch.setattr(network, "ALONE", 10**9)
-    sparse = fg.solve(g, method="cut")
-    other = fg.min_marginals(g, method="cut")
+    marginals = fg.min_marginals(g, method="min-cut")
+    monkeypatch.setattr(flows, "ALONE", 10**9)
+    sparse = fg.solve(g, method="min-cut")
+    other = fg.min_marginals(g, method="min-cut")
     assert (one.flat == two.flat).all() and (one.flat == sparse.flat).all()
     for name in "abcd":
         np.testing.assert_array_equal(marginals.variables[name], other.variables[name])
@@ -447,7 +448,7 @@ def test_a_grid_answers_as_it_does_in_company(monkeypatch):
             for k in range(2):
                 evidence = {name: np.full(one.labels[name].shape, -1)}
                 evidence[name][v] = k
-                assert fg.solve(g, evidence, method="cut").minimum == marginals.variables[name][v][k]
+                assert fg.solve(g, evidence, method="min-cut").minimum == marginals.variables[name][v][k]
 
 
 def test_a_flow_that_is_stopped_is_no_proof():
@@ -457,9 +458,9 @@ def test_a_flow_that_is_stopped_is_no_proof():
     g.add(fg.Table(rng.normal(size=(600, 600, 2))), x)
     g.add(fg.Potts(1.0), x[1:], x[:-1])
     g.add(fg.Potts(1.0), x[:, 1:], x[:, :-1])
-    fg.solve(g, method="cut")
+    fg.solve(g, method="min-cut")
     begun = time.perf_counter()
-    stopped = fg.solve(g, method="cut", time_limit=0)
+    stopped = fg.solve(g, method="min-cut", time_limit=0)
     assert stopped.status == fg.Status.APPROXIMATE and time.perf_counter() - begun < 2
     assert (stopped.labels["x"] >= 0).all()
     moved = fg.solve(g, method="expansion", time_limit=0)

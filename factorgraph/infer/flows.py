@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ from ..kernels.cuts import (
     Split,
     add_bias,
     add_unaries,
-    collect,
     set_capacities,
     set_excess,
+    sort_factors,
     split_pairs,
     unpack_pairs,
 )
@@ -93,7 +94,7 @@ class Network:
         ptr, order = plan.members
         pieces = [order[ptr[c] : ptr[c + 1]] for c in components]
         self.variables = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        self.unaries, joined, self.triples = (self._listed(arity) for arity in (1, 2, 3))
+        joined, self.unaries, self.triples = self._listed()
         count = self.variables.size
         if self.triples.size:  # auxiliary variables are numbered behind all others
             auxiliary = np.arange(plan.states.size, plan.states.size + self.triples.size)
@@ -103,31 +104,38 @@ class Network:
         else:
             self.pairs = self._pairs(joined)
         self.node = node
-        width = 0
+        self.width = 0
         if components.size == 1 and count >= ALONE:
-            origin = int(self.variables[0])
-            width = grid_width(self.pairs, origin, count)
-        self.network: Sparse | Grid
-        if width:
+            self.width = width = grid_width(self.pairs, int(self.variables[0]), count)
+        if self.width:
             place = np.arange(count)
             node[self.variables] = (place // width + 1) * (width + 1) + place % width
             self.size = (count // width + 2) * (width + 1) + 1
-            self.network = Grid(np.array([1, -1, width + 1, -width - 1], np.int32))
-            set_grid_arcs(self.pairs, node, width + 1)
-            self.arcs = 4 * self.size
         else:
             node[self.variables] = np.arange(count)
             self.size = count + self.triples.size
-            self.network = sparse(self.pairs, node, self.size)
-            self.arcs = 2 * self.pairs.u.size
         self.where = node[self.variables]
 
-    def _listed(self, arity: int) -> np.ndarray:
-        factors = self.plan.factors
-        out = np.empty(collect(self.components, factors, arity, np.zeros(0, np.int64)), np.int64)
-        if out.size:
-            collect(self.components, factors, arity, out)
-        return out
+    @cached_property
+    def network(self) -> Sparse | Grid:
+        """The arcs; made when a flow is, as what is only looked at needs none."""
+        if not self.width:
+            return sparse(self.pairs, self.node, self.size)
+        step = self.width + 1
+        set_grid_arcs(self.pairs, self.node, step)
+        return Grid(np.array([1, -1, step, -step], np.int32))
+
+    def _listed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Factors of arity 2, 1 and 3."""
+        factors, chosen = self.plan.factors, self.components
+        total = int((factors.first[chosen + 1] - factors.first[chosen]).sum())
+        out, count = np.empty(total, np.int64), np.zeros(2, np.int64)
+        sort_factors(chosen, factors, out, count)
+        pairs, unaries = out[: count[0]], out[total - count[1] :]
+        if count.sum() == total:
+            return pairs, unaries, np.zeros(0, np.int64)
+        rows = np.concatenate([np.arange(factors.first[c], factors.first[c + 1]) for c in chosen])
+        return pairs, unaries, rows[factors.row[rows + 1, SCOPE] - factors.row[rows, SCOPE] == 3]
 
     def _pairs(self, joined: np.ndarray) -> Pairs:
         """Pairs of factors of arity 2; those that `plan.same` says are over the same variables are one."""
@@ -226,10 +234,11 @@ class Network:
     def fill(self) -> None:
         """Make the flow of what has been asked."""
         if not hasattr(self, "flow"):
-            self.flow = new_flow(self.size, self.arcs)
+            self.flow = new_flow(self.size, 4 * self.size if self.width else 2 * self.pairs.u.size)
+        network = self.network
         for low in range(0, self.pairs.u.size, PAIRS):
             span = (low, min(low + PAIRS, self.pairs.u.size))
-            set_capacities(*span, self.pairs, self.split, self.network, self.node, self.flow.residual)
+            set_capacities(*span, self.pairs, self.split, network, self.node, self.flow.residual)
         set_excess(self.cost, self.flow.excess, self.flow.marked)
 
     def taken(self) -> np.ndarray:

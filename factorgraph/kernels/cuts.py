@@ -42,16 +42,27 @@ class Split(NamedTuple):
 
 
 @kernel
-def collect(components, factors, arity, out):
-    """List the factors of one arity of `components`; returns their number. An empty `out` only counts."""
-    count = 0
+def sort_factors(components, factors, out, count):
+    """List the factors of `components` by arity, in one pass: out int64 (their number,), count int64 (2,).
+
+    Pairs come first, factors of arity 1 last and in reverse, all others, arity 3 and more, are left out: count holds
+    how many pairs there are, and how many of arity 1.
+    """
+    pairs = 0
+    unaries = 0
     for c in components:
+        start = factors.row[factors.first[c], SCOPE]
         for f in range(factors.first[c], factors.first[c + 1]):
-            if factors.row[f + 1, SCOPE] - factors.row[f, SCOPE] == arity:
-                if out.size > 0:
-                    out[count] = f
-                count += 1
-    return count
+            stop = factors.row[f + 1, SCOPE]
+            if stop - start == 2:
+                out[pairs] = f
+                pairs += 1
+            elif stop - start == 1:
+                unaries += 1
+                out[out.size - unaries] = f
+            start = stop
+    count[0] = pairs
+    count[1] = unaries
 
 
 @kernel

@@ -101,7 +101,7 @@ def test_time_limit_is_obeyed():
 
 
 def test_parts_of_one_component_are_asked_apart():
-    """Once evidence fixes what joins them, two rings of many states are two problems; the answer is of one component."""
+    """Once evidence fixes what joins them, two rings of many states are two problems."""
     rng = np.random.default_rng(3)
     g = fg.FactorGraph()
     x = g.variables("x", shape=(2, 6), states=12)

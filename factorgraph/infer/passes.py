@@ -13,7 +13,7 @@ from ..kernels.simd import buffer
 from ..kernels.trws import Space, sweep_parts
 from ..kernels.trws_bound import sum_bound
 from ..plan import Asked
-from ..plan.sweep import Passes, padded_sizes
+from ..plan.loops import Passes, padded_sizes
 from .moves import Improver, loops_of
 from .solver import evaluate
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..kernels.structure import LOOPY, SCOPE
 from ..plan import Asked
+from . import qpbo as roof
 from .elimination import Elimination
 from .expansion import Expansion
 from .mincut import MinCut
@@ -228,7 +229,8 @@ class Portfolio:
         fused = answer.labels.copy()
         if sound.any():
             both = part.part(sound)
-            fused = fuse(both, np.maximum(self.labels, 0), np.maximum(answer.labels, 0))
+            join = roof.fuse if _pairs(both).all() else fuse
+            fused = join(both, np.maximum(self.labels, 0), np.maximum(answer.labels, 0))
             rest = ~np.isin(part.plan.component, both.components)
             fused[rest] = answer.labels[rest]
         count = chosen.size

@@ -27,8 +27,8 @@ from ..kernels.structure import (
 )
 from .block import Block, Group, Lattices
 from .grids import Grid, find_grid
+from .loops import Passes, make_loops, make_passes
 from .schedule import Extent, make_schedule
-from .sweep import Passes, make_loops, make_passes
 from .sweeps import Sweeper
 
 NONE = np.zeros(0, np.int64)

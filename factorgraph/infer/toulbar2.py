@@ -31,8 +31,9 @@ MOST_UNITS = 1e15
 class Toulbar2(Solver):
     """toulbar2 on loopy components; forests and lattices are solved by dynamic programming.
 
-    time_limit: seconds of search for all components; what toulbar2 does before is not interrupted. initial: int32 (V,) labelling whose energy is an upper
-    bound, −1 where unknown. decimals: how many of the energies count, fewer where the sum would be too large.
+    time_limit: seconds of search for all components; what toulbar2 does before is not interrupted. initial: int32 (V,)
+    labelling whose energy is an upper bound, −1 where unknown. decimals: how many of the energies count, fewer where
+    the sum would be too large.
     """
 
     time_limit: float | None = None

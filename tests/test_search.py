@@ -315,6 +315,21 @@ def test_toulbar2_agrees(count):
         assert ours.energy == theirs.energy == ours.bound, seed
 
 
+@pytest.mark.parametrize("method", ["exact", "toulbar2"])
+@pytest.mark.parametrize("states", [2, 3])
+def test_constraints_alone(method, states):
+    if method == "toulbar2":
+        pytest.importorskip("pytoulbar2")
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=(3,), states=states)
+    g.add(fg.Table(np.where(np.eye(states, dtype=bool), np.inf, 0.0)), x[[0, 1, 2]], x[[1, 2, 0]])
+    s = fg.solve(g, method=method)
+    if states == 2:
+        assert s.status == fg.Status.INFEASIBLE and s.bound == np.inf
+    else:
+        assert s.status == fg.Status.OPTIMAL and s.energy == s.bound == 0 and set(s.labels["x"]) == {0, 1, 2}
+
+
 def test_toulbar2_rounds_honestly():
     pytest.importorskip("pytoulbar2")
     for seed in range(20):

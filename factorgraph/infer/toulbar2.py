@@ -31,8 +31,9 @@ MOST_UNITS = 1e15
 class Toulbar2(Solver):
     """toulbar2 on loopy components; forests and lattices are solved by dynamic programming.
 
-    time_limit: seconds for all components, obeyed to about one. initial: int32 (V,) labelling whose energy is an upper
-    bound, −1 where unknown. decimals: how many of the energies count, fewer where the sum would be too large.
+    time_limit: seconds of search for all components; what toulbar2 does before is not interrupted. initial: int32 (V,)
+    labelling whose energy is an upper bound, −1 where unknown. decimals: how many of the energies count, fewer where
+    the sum would be too large.
     """
 
     time_limit: float | None = None
@@ -80,7 +81,7 @@ class Toulbar2(Solver):
             return labels, math.inf, Status.INFEASIBLE
         above = [part - low for part, low in zip(parts, least)]
         most = sum(float(part[part < np.inf].max()) for part in above)
-        decimals = min(self.decimals, math.floor(math.log10(MOST_UNITS / max(most, 1e-300))))
+        decimals = min(self.decimals, math.floor(math.log10(MOST_UNITS / max(most, 1.0))))
         if decimals < 0:
             raise FactorGraphError(
                 f"toulbar2: expected energies whose sums span at most {MOST_UNITS:.0e}; got {most:.3g}. Use "

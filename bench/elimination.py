@@ -124,7 +124,7 @@ def _pgmpy(tables: list[np.ndarray]) -> Any:
 
 def narrow(options: Options) -> Iterator[Row]:
     """`fg.solve` and `fg.marginals` of narrow grids, order and all, against toulbar2 and pgmpy; one thread."""
-    for height, length, states in ((3, options.size(2000, 20), 4), (8, options.size(100, 10), 2)):
+    for height, length, states in ((3, options.size(200, 20), 4), (8, options.size(100, 10), 2)):
         g, tables = strip(height, length, states)
         what = f"{height}x{length}, {states} states"
         calls: dict[str, Callable[[], Any]] = {"ours": partial(fg.solve, g, method=fg.Elimination(1))}

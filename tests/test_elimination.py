@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import INF
 from strategies import Case, DrawnChoices, explained, random_case, random_evidence
@@ -28,6 +28,7 @@ from factorgraph.plan import Asked, Question, read_evidence
 Elimination = fg.Elimination
 pytestmark = pytest.mark.filterwarnings("error:invalid value:RuntimeWarning")  # inf − inf nowhere
 
+HALF = settings(max_examples=settings.default.max_examples // 2)
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
 
 
@@ -115,6 +116,7 @@ def test_ranking(question: tuple[Case, Any], k: int) -> None:
 
 
 @given(questions(), st.integers(0, 1000))
+@HALF
 def test_draws(question: tuple[Case, Any], seed: int) -> None:
     case, (evidence, allowed, _) = question
     options: dict[str, Any] = {"evidence": evidence, "method": "elimination"}
@@ -405,6 +407,7 @@ def fill_of(graph: dict[int, set[int]], v: int) -> int:
 
 
 @given(questions())
+@HALF
 def test_orders_are_greedy_and_counted_right(question: tuple[Case, Any]) -> None:
     case, _ = question
     plan, states = case.graph.compile(), case.spec.states
@@ -429,6 +432,7 @@ def test_orders_are_greedy_and_counted_right(question: tuple[Case, Any]) -> None
 
 
 @given(questions())
+@HALF
 def test_buckets_have_the_cells_of_their_order(question: tuple[Case, Any]) -> None:
     case, (evidence, _, _) = question
     asked = asked_of(case.graph, evidence)

@@ -154,4 +154,4 @@ def test_interrupted_is_status_130(tmp_path):
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     assert child.returncode in (130, 0), err
-    assert child.returncode == 0 or err == "factorgraph: interrupted\n"
+    assert child.returncode == 0 or err.endswith("factorgraph: interrupted\n")

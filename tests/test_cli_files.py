@@ -15,7 +15,7 @@ from test_formats import UAI, WCSP, make
 import factorgraph as fg
 from factorgraph.cli import main
 
-KEYS = {"file", "energy", "bound", "gap", "status", "methods", "seconds", "labels"}
+KEYS = {"file", "energy", "bound", "gap", "status", "conflict", "methods", "seconds", "labels"}
 INFEASIBLE = "MARKOV\n1\n2\n1\n1 0\n2 0 0\n"
 
 
@@ -54,7 +54,7 @@ def test_infeasible_is_a_result(tmp_path, capsys):
     assert main(["solve", path, "--output", str(output)]) == 0
     out = capsys.readouterr().out
     assert "status       infeasible: proven that every labelling is forbidden\n" in out
-    assert out.endswith("no labelling was found that the factors allow\n") and not output.exists()
+    assert out.splitlines()[-1].startswith("no labelling was found") and not output.exists()
     assert main(["solve", path, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["energy"], found["bound"], found["labels"], found["status"]) == (None, None, None, "INFEASIBLE")
@@ -115,7 +115,7 @@ def test_errors_are_one_line_and_status_one(tmp_path, monkeypatch, capsys, argum
     [
         (["solve"], "required: FILE"),
         (["convert", "a.uai"], "required: TARGET"),
-        (["solve", "a.uai", "--method", "magic"], "method: expected 'auto', "),
+        (["solve", "a.uai", "--method", "magic"], "method: expected "),
         (["solve", "a.uai", "--threads", "0"], "argument --threads: expected a number ≥ 1; got '0'"),
         (["solve", "a.uai", "--time-limit", "-1"], "argument --time-limit: expected seconds ≥ 0; got '-1'"),
         (["solve", "a.uai", "--time-limit", "soon"], "argument --time-limit: expected seconds ≥ 0; got 'soon'"),
@@ -154,4 +154,4 @@ def test_interrupted_is_status_130(tmp_path):
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     assert child.returncode in (130, 0), err
-    assert child.returncode == 0 or err == "factorgraph: interrupted\n"
+    assert child.returncode == 0 or err.endswith("factorgraph: interrupted\n")

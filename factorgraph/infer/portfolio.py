@@ -2,14 +2,13 @@
 
 One after the other, each on the components whose gap is still open:
 
-    minimum cut            binary and submodular
-    elimination            up to QUICK cells
-    reductions             where they pay: what is left falls apart, and each part is asked again
-    TRW-S                  bounds, labellings rounded from them, moves
-    elimination            whatever fits
-    min-sum, expansions    other labellings, fused with the best one
-    exact search           with a time limit only, and within a share of it
-    TRW-S                  kicks: labels are disturbed and improved again, for the rest of the time
+    minimum cut     binary and submodular
+    elimination     whatever fits, in memory and in time
+    reductions      where they pay: what is left falls apart, and each part is asked again
+    TRW-S           bounds, labellings rounded from them, moves
+    expansions      of pairs, from the best labelling, fused with it
+    exact search    with a time limit only, and within a share of it
+    TRW-S           kicks: labels are disturbed and improved again, for the rest of the time
 
 The best labelling and the best bound are kept, whoever found them.
 """
@@ -24,12 +23,10 @@ import numpy as np
 
 from ..kernels.structure import LOOPY, SCOPE
 from ..plan import Asked
-from . import qpbo as roof
 from .elimination import Elimination
 from .expansion import Expansion
 from .mincut import MinCut
-from .minsum import MinSum
-from .moves import fuse
+from .qpbo import fuse
 from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
@@ -39,14 +36,12 @@ from .trws import TRWS
 if TYPE_CHECKING:
     from .auto import Auto
 
-#: Cells of an elimination that is faster than asking anybody else.
-QUICK = 1 << 22
 #: Table entries of what is reduced or searched, once no table is shared, and how many times those that are stored.
 LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
 #: Reductions that leave more than this share of a component's table entries are not used.
 WORTH = 0.9
-#: Shares of the time left: bounds, each of the other labellings, search (of few variables, of many).
-BOUNDS, MOVES, SEARCH, HOPE, FEW = 0.4, 0.1, 0.8, 0.3, 1000
+#: Shares of the time left: bounds, expansions, search (of few variables, of many).
+BOUNDS, MOVES, SEARCH, HOPE, FEW = 0.4, 0.2, 0.8, 0.3, 1000
 #: Cells that an elimination does in a second at least.
 RATE = 1e8
 #: As many as there is time for.
@@ -76,16 +71,13 @@ class Portfolio:
         threads = self.auto.threads
         cut = MinCut(threads)
         self._ask(cut, self._open(cut.submodular))
-        quick = replace(self.elimination, cells=min(QUICK, self.elimination.cells))
-        self._ask(quick, self._open(quick.fits))
+        self._eliminate()
         if not self.reduced:
             self._reduce(self._open(self._expands))
         patient = self.deadline < np.inf
         bounds = TRWS(threads, kicks=0, time_limit=self._share(BOUNDS))
         self._ask(bounds if patient else TRWS(threads), self._open())
-        if not self._late():
-            self._eliminate()
-        self._move(self._open())
+        self._expand(self._open(_pairs))
         if patient:
             self._search()
             kicks = TRWS(threads, MANY, kicks=MANY, time_limit=self._share(1.0), initial=self.labels)
@@ -192,16 +184,6 @@ class Portfolio:
         labels = smaller.lift(answer.labels)
         self._take(chosen[pays], labels, bounds[pays], worst[pays], names[pays])
 
-    def _move(self, chosen: np.ndarray) -> None:
-        """Other labellings, fused with the best ones."""
-        if not chosen.size or self._late():
-            return
-        threads = self.auto.threads
-        self._fuse(MinSum(threads, time_limit=self._share(MOVES)), chosen)
-        pairs = self._open(_pairs)
-        if pairs.size:
-            self._fuse(Expansion(threads, time_limit=self._share(MOVES), initial=self.labels), pairs)
-
     def _eliminate(self) -> None:
         """Whatever there is time for."""
         left = self._share(1.0)
@@ -219,23 +201,18 @@ class Portfolio:
             if not self._late():
                 self._ask(ExactSearch(self.auto.threads, limit, initial=self.labels), np.array([i]))
 
-    def _fuse(self, solver: Solver, chosen: np.ndarray) -> None:
+    def _expand(self, chosen: np.ndarray) -> None:
+        """Expansions from the best labels, and what both have of the best."""
+        chosen = chosen[self.minimum[chosen] < np.inf]
+        if not chosen.size or self._late():
+            return
         part = self.asked.part(chosen)
         answer = Answer.empty(part.plan)
+        solver = Expansion(self.auto.threads, time_limit=self._share(MOVES), initial=self.labels)
         solver.minimise(part, answer)
-        mine = np.isin(part.plan.component, part.components)
-        whole = (answer.labels >= 0) & (self.labels >= 0)
-        sound = np.bincount(part.plan.component[mine & ~whole], minlength=part.plan.n_components)[part.components] == 0
-        fused = answer.labels.copy()
-        if sound.any():
-            both = part.part(sound)
-            join = roof.fuse if _pairs(both).all() else fuse
-            fused = join(both, np.maximum(self.labels, 0), np.maximum(answer.labels, 0))
-            rest = ~np.isin(part.plan.component, both.components)
-            fused[rest] = answer.labels[rest]
-        count = chosen.size
-        none, names = np.full(count, -np.inf), np.full(count, solver.name, object)
-        self._take(chosen, fused, none, np.full(count, Status.APPROXIMATE, np.int8), names)
+        fused = fuse(part, self.labels, answer.labels, self.auto.threads)
+        none, names = np.full(chosen.size, -np.inf), np.full(chosen.size, solver.name, object)
+        self._take(chosen, fused, none, np.full(chosen.size, Status.APPROXIMATE, np.int8), names)
 
     def _start(self) -> None:
         """The user's own labelling, where it is complete and better."""

@@ -40,12 +40,14 @@ if TYPE_CHECKING:
 LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
 #: Reductions that leave more than this share of a component's table entries are not used.
 WORTH = 0.9
-#: Shares of the time left: bounds, expansions, search (of few variables, of many).
-BOUNDS, MOVES, SEARCH, HOPE, FEW = 0.4, 0.2, 0.8, 0.3, 1000
+#: Shares of the time left: bounds, expansions, search. The first rest when they stagnate.
+BOUNDS, MOVES, SEARCH = 0.7, 0.3, 0.8
+#: What search is for: few variables, or not too many and a gap of at most this share of the energy.
+FEW, MANY, NARROW = 1000, 5000, 0.02
 #: Cells that an elimination does in a second at least.
 RATE = 1e8
-#: As many as there is time for.
-MANY = 10**6
+#: Passes and kicks: as many as there is time for.
+ENDLESS = 10**6
 
 
 class Portfolio:
@@ -80,7 +82,7 @@ class Portfolio:
         self._expand(self._open(_pairs))
         if patient:
             self._search()
-            kicks = TRWS(threads, MANY, kicks=MANY, time_limit=self._share(1.0), initial=self.labels)
+            kicks = TRWS(threads, ENDLESS, kicks=ENDLESS, time_limit=self._share(1.0), initial=self.labels)
             self._ask(kicks, self._open() if not self._late() else np.zeros(0, np.int64))
         self._start()
         self._write(answer)
@@ -193,13 +195,18 @@ class Portfolio:
 
     def _search(self) -> None:
         """Exact search, one component after the other."""
-        plan = self.asked.plan
-        chosen = self._open(lambda part: plan.work[part.components] <= LARGE)
+        chosen = self._open(self._searchable)
         for number, i in enumerate(chosen):
-            few = plan.variables_of(int(self.asked.components[i])).size <= FEW
-            limit = self._share((SEARCH if few else HOPE) / (chosen.size - number))
             if not self._late():
+                limit = self._share(SEARCH / (chosen.size - number))
                 self._ask(ExactSearch(self.auto.threads, limit, initial=self.labels), np.array([i]))
+
+    def _searchable(self, part: Asked) -> np.ndarray:
+        sizes = np.diff(part.plan.members[0])[part.components]
+        at = self.place[part.components]
+        with np.errstate(invalid="ignore"):
+            narrow = self.minimum[at] - self.bound[at] <= NARROW * np.abs(self.minimum[at])
+        return (part.plan.work[part.components] <= LARGE) & ((sizes <= FEW) | (narrow & (sizes <= MANY)))
 
     def _expand(self, chosen: np.ndarray) -> None:
         """Expansions from the best labels, and what both have of the best."""

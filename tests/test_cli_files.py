@@ -79,10 +79,12 @@ def test_info_of_a_file(tmp_path, capsys):
         "factors      4: 1 of arity 0, 1 of arity 1, 2 of arity 2",
         "tables       14 entries, 1 of them forbidden",
         "components   1: 1 chains; the largest has 3 variables",
+        "width        at most 1, 12 table cells to eliminate all",
     ]
     assert main(["info", path, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["arities"] == {"0": 1, "1": 1, "2": 2} and found["kinds"] == {"chains": 1} and found["entries"] == 14
+    assert found["width"] == 1 and found["elimination_cells"] == 12
     assert main(["info", str(make(tmp_path, "MARKOV 0 0"))]) == 0
     assert "components   0\n" in capsys.readouterr().out
 

@@ -134,10 +134,12 @@ def describe(arguments: argparse.Namespace) -> int:
     """`info FILE`."""
     import numpy as np
 
+    from ..infer.order import width_of
     from ..kernels.structure import CHAIN, ISOLATED, LOOPY, TREE
 
     graph = _read(arguments)
     plan = graph.compile()
+    width, cells = width_of(plan)
     names = {ISOLATED: "isolated variables", CHAIN: "chains", TREE: "trees", LOOPY: "with cycles"}
     kinds = Counter(names[kind] for kind in plan.kinds.tolist())
     arities = Counter[int]()
@@ -158,6 +160,8 @@ def describe(arguments: argparse.Namespace) -> int:
             "components": plan.n_components,
             "kinds": dict(kinds),
             "largest_component": largest,
+            "width": width if width >= 0 else None,
+            "elimination_cells": _finite(cells),
         }
         print(json.dumps(report))
         return 0
@@ -169,6 +173,7 @@ def describe(arguments: argparse.Namespace) -> int:
         ("factors", f"{sum(arities.values())}{f': {by_arity}' if arities else ''}"),
         ("tables", f"{_many(plan.size, 'entry', 'entries')}, {forbidden} of them forbidden"),
         ("components", f"{plan.n_components}{sizes}"),
+        ("width", f"at most {width}, {cells:.3g} table cells to eliminate all" if width >= 0 else "large"),
     ]
     print_rows(rows)
     return 0

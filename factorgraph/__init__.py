@@ -12,23 +12,16 @@ from .errors import FactorGraphError, FormatError
 from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
-    TRWS,
     Auto,
     BruteForce,
     DynamicProgramming,
-    Elimination,
-    ExactSearch,
-    Expansion,
     Marginals,
-    MinCut,
     MinMarginals,
     MinSum,
     Samples,
     Solution,
     Solver,
     Status,
-    Swap,
-    Toulbar2,
     energy,
     entropy,
     k_best,
@@ -42,14 +35,30 @@ from .plan import Acceptor, Answers, Plan, Question, Restriction, restrict
 if TYPE_CHECKING:
     from . import learn as learn
     from . import losses
+    from .infer.elimination import Elimination
+    from .infer.expansion import Expansion, Swap
+    from .infer.mincut import MinCut
+    from .infer.neighbourhoods import Neighbourhoods
+    from .infer.search import ExactSearch
+    from .infer.toulbar2 import Toulbar2
+    from .infer.trws import TRWS
     from .io import read, write
     from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
 
-#: What only learning or files need is imported when it is first used: name -> the module that has it, or is it.
+#: What only learning, files, or graphs with cycles need is imported when it is first used:
+#: name -> the module that has it, or is it.
 _LATER = {
     "Collapse": "learn",
+    "Elimination": "infer.elimination",
+    "ExactSearch": "infer.search",
+    "Expansion": "infer.expansion",
+    "MinCut": "infer.mincut",
+    "Neighbourhoods": "infer.neighbourhoods",
+    "Swap": "infer.expansion",
+    "TRWS": "infer.trws",
+    "Toulbar2": "infer.toulbar2",
     "Model": "learn",
     "Run": "learn",
     "collapse_report": "learn",
@@ -83,6 +92,7 @@ __all__ = [
     "MinMarginals",
     "MinSum",
     "Model",
+    "Neighbourhoods",
     "Plan",
     "Potts",
     "Question",

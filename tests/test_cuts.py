@@ -11,9 +11,8 @@ import pytest
 from oracle import INF, Spec
 
 import factorgraph as fg
-from factorgraph.infer import persistent
 from factorgraph.infer.flows import Clock, Network, new_flow, push
-from factorgraph.infer.qpbo import fuse
+from factorgraph.infer.qpbo import fuse, persistent
 from factorgraph.kernels.arcs import Grid, Pairs, Sparse, count_arcs, place_arcs
 from factorgraph.kernels.maxflow import PAUSED, UNBOUNDED, Flow, prepare, run
 from factorgraph.plan import Asked

@@ -15,6 +15,7 @@ from strategies import Case, RandomChoices, random_case, random_evidence
 from test_laws import check_solution
 
 import factorgraph as fg
+from factorgraph.infer.moves import fuse
 from factorgraph.infer.passes import General
 from factorgraph.infer.solver import check_flat, evaluate
 from factorgraph.kernels.structure import LOOPY
@@ -322,7 +323,7 @@ def test_fusion_is_the_best_of_all_combinations() -> None:
         asked = asked.part(asked.plan.kinds[asked.components] == LOOPY)
         inside = np.isin(asked.plan.component, asked.components)
         a, b = (np.where(inside, rng.integers(0, asked.plan.states), 0).astype(np.int32) for _ in range(2))
-        fused = fg.infer.fuse(asked, a, b)
+        fused = fuse(asked, a, b)
         assert ((fused == a) | (fused == b)).all()
         costs = [evaluate(asked, y)[1] for y in (fused, a, b)]
         assert (costs[0] <= costs[1] + 1e-9).all() and (costs[0] <= costs[2] + 1e-9).all()
@@ -335,7 +336,7 @@ def test_fusion_takes_each_difference_on_its_own() -> None:
     g.add(fg.Potts(0.25), x, x[[1, 2, 3, 4, 5, 6, 0]])
     asked = asked_of(g)
     a, b = np.zeros(7, np.int32), np.array([1, 0, 1, 0, 1, 0, 0], np.int32)
-    assert fg.infer.fuse(asked, a, b).tolist() == [1, 0, 0, 0, 1, 0, 0]
+    assert fuse(asked, a, b).tolist() == [1, 0, 0, 0, 1, 0, 0]
 
 
 def test_forest_moves_are_exact() -> None:

@@ -1,26 +1,18 @@
-"""Inference: one file per algorithm, one contract (solver.py)."""
+"""Inference: one file per algorithm, one contract (solver.py). Those for cycles are imported where they are used."""
 
 from .auto import Auto
 from .brute import BruteForce
 from .dynamic import DynamicProgramming
-from .elimination import Elimination
 from .energy import energy
-from .expansion import Expansion, Swap
 from .kbest import k_best
 from .marginals import Marginals, entropy, marginals
 from .min_marginals import MinMarginals, min_marginals
-from .mincut import MinCut
 from .minsum import MinSum
-from .moves import fuse
-from .qpbo import persistent
 from .ranking import Ranking
 from .sample import Samples, sample
-from .search import ExactSearch
 from .solution import Components, Solution, Status
 from .solve import solve
 from .solver import Answer, Sampler, Solver
-from .toulbar2 import Toulbar2
-from .trws import TRWS
 
 __all__ = [
     "Answer",
@@ -28,11 +20,7 @@ __all__ = [
     "BruteForce",
     "Components",
     "DynamicProgramming",
-    "ExactSearch",
-    "Elimination",
-    "Expansion",
     "Marginals",
-    "MinCut",
     "MinMarginals",
     "MinSum",
     "Sampler",
@@ -41,16 +29,11 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
-    "TRWS",
-    "Toulbar2",
-    "Swap",
     "energy",
     "entropy",
-    "fuse",
     "k_best",
     "marginals",
     "min_marginals",
-    "persistent",
     "sample",
     "solve",
 ]

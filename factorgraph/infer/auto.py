@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -20,13 +20,12 @@ from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
 from .brute import BruteForce, configurations
 from .dynamic import DynamicProgramming
-from .elimination import Elimination
-from .mincut import MinCut
-from .portfolio import Portfolio
 from .ranking import Ranking
-from .reduce import prune
 from .solution import Status
 from .solver import Answer, Sampler, Solver
+
+if TYPE_CHECKING:
+    from .elimination import Elimination
 
 #: Loopy components of at most this many labellings are enumerated.
 FEW = 1 << 14
@@ -51,6 +50,8 @@ class Auto(Solver):
 
     @property
     def _elimination(self) -> Elimination:
+        from .elimination import Elimination  # what is for cycles only is imported when there are some
+
         return Elimination(self.threads, self.cells, memory_limit=self.memory_limit)
 
     def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,6 +80,8 @@ class Auto(Solver):
         if few.any():
             BruteForce(self.threads).minimise(asked.part(few), answer)
         if wide.any():
+            from .portfolio import Portfolio
+
             Portfolio(asked.part(wide), self, deadline, self._elimination, reduced).run(answer)
         if not reduced:
             self._name_conflicts(asked, answer)
@@ -89,6 +92,8 @@ class Auto(Solver):
         lost = (answer.status[components] == Status.INFEASIBLE) & (plan.kinds[components] != LATTICE)
         lost &= plan.work[components] <= NAMED
         if lost.any():
+            from .reduce import prune
+
             answer.conflict[components[lost]] = prune(asked.part(lost))[3]
 
     def rank(self, asked: Asked, k: int) -> Ranking:
@@ -136,25 +141,28 @@ class Auto(Solver):
     def _exact(self, asked: Asked, where: str) -> list[tuple[Solver, np.ndarray]]:
         """Exact solvers, each with the components (a mask) that it answers; refuses if some have none."""
         swept, few, wide = self._split(asked.plan, asked.components)
-        elimination, cut = self._elimination, MinCut(self.threads)
-        narrow, cuttable = np.zeros_like(wide), np.zeros_like(wide)
+        solvers: list[tuple[Solver, np.ndarray]] = [
+            (DynamicProgramming(self.threads), swept),
+            (BruteForce(self.threads), few),
+        ]
         if wide.any():
+            elimination, narrow = self._elimination, np.zeros_like(wide)
             narrow[wide] = elimination.fits(asked.part(wide))
+            solvers.append((elimination, narrow))
             wide &= ~narrow
         if where == "min_marginals" and wide.any():
-            cuttable[wide] = cut.submodular(asked.part(wide))
-            wide &= ~cuttable
+            from .mincut import MinCut
+
+            cut, fit = MinCut(self.threads), np.zeros_like(wide)
+            fit[wide] = cut.submodular(asked.part(wide))
+            solvers.append((cut, fit))
+            wide &= ~fit
         if wide.any():
             c = int(asked.components[np.argmax(wide)])
             raise FactorGraphError(
                 f"{where}: component {c} has cycles and is too wide to eliminate; expected forests, lattices, at most "
                 f"{FEW} labellings, or an elimination of at most {self.cells} table cells within {self.memory_limit}. "
-                "Observe more variables, or raise cells and memory_limit; solve and losses of minima take any graph"
+                "Observe more variables, or raise memory_limit and method=Auto(cells=…); solve and losses of minima "
+                "take any graph"
             )
-        solvers: tuple[tuple[Solver, np.ndarray], ...] = (
-            (DynamicProgramming(self.threads), swept),
-            (BruteForce(self.threads), few),
-            (elimination, narrow),
-            (cut, cuttable),
-        )
         return [(solver, mask) for solver, mask in solvers if mask.any()]

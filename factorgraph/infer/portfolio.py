@@ -8,7 +8,8 @@ One after the other, each on the components whose gap is still open:
     TRW-S           bounds, labellings rounded from them, moves
     expansions      of pairs, from the best labelling, fused with it
     exact search    with a time limit only, and within a share of it
-    TRW-S           kicks: labels are disturbed and improved again, for the rest of the time
+    TRW-S           kicks: labels are disturbed and improved again, for half of the rest of the time
+    neighbourhoods  all but a few variables get their best labels together, again and again
 
 The best labelling and the best bound are kept, whoever found them.
 """
@@ -26,6 +27,7 @@ from ..plan import Asked
 from .elimination import Elimination
 from .expansion import Expansion
 from .mincut import MinCut
+from .neighbourhoods import Neighbourhoods
 from .qpbo import fuse
 from .reduce import reduce
 from .search import ExactSearch
@@ -40,8 +42,8 @@ if TYPE_CHECKING:
 LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
 #: Reductions that leave more than this share of a component's table entries are not used.
 WORTH = 0.9
-#: Shares of the time left: bounds, expansions, search. The first rest when they stagnate.
-BOUNDS, MOVES, SEARCH = 0.7, 0.3, 0.8
+#: Shares of the time left: bounds, expansions, search, kicks. The first rest when they stagnate.
+BOUNDS, MOVES, SEARCH, KICKS = 0.7, 0.3, 0.7, 0.5
 #: What search is for: few variables, or not too many and a gap of at most this share of the energy.
 FEW, MANY, NARROW = 1000, 5000, 0.02
 #: Cells that an elimination does in a second at least.
@@ -82,8 +84,10 @@ class Portfolio:
         self._expand(self._open(_pairs))
         if patient:
             self._search()
-            kicks = TRWS(threads, ENDLESS, kicks=ENDLESS, time_limit=self._share(1.0), initial=self.labels)
-            self._ask(kicks, self._open() if not self._late() else np.zeros(0, np.int64))
+            for solver in (TRWS(threads, ENDLESS, kicks=ENDLESS), Neighbourhoods(threads, ENDLESS)):
+                share = self._share(KICKS if isinstance(solver, TRWS) else 1.0)
+                if not self._late():
+                    self._ask(replace(solver, time_limit=share, initial=self.labels), self._open())
         self._start()
         self._write(answer)
 

@@ -9,20 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..plan import Plan, read_answers, read_evidence
+from ..plan import Plan, read_evidence, read_start
 from .auto import Auto
 from .brute import BruteForce
 from .dynamic import DynamicProgramming
-from .elimination import Elimination
-from .expansion import Expansion
 from .latent import check_latent, hidden, marginalise
-from .mincut import MinCut
 from .minsum import MinSum
-from .search import ExactSearch
 from .solution import Solution
 from .solver import Solver
-from .toulbar2 import Toulbar2
-from .trws import TRWS
 
 #: What `choose` knows by name.
 METHODS = (
@@ -66,20 +60,32 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
         case "min-sum":
             return MinSum(threads, **given)
         case "trw-s":
+            from .trws import TRWS
+
             return TRWS(threads, **given)
         case "dynamic":
             return DynamicProgramming(threads, limit)
         case "brute":
             return BruteForce(threads)
         case "elimination":
+            from .elimination import Elimination
+
             return Elimination(threads, time_limit=limit, **bounds)
         case "min-cut":
+            from .mincut import MinCut
+
             return MinCut(threads, limit)
         case "expansion":
+            from .expansion import Expansion
+
             return Expansion(threads, **given)
         case "exact":
+            from .search import ExactSearch
+
             return ExactSearch(threads, **given)
         case "toulbar2":
+            from .toulbar2 import Toulbar2
+
             return Toulbar2(threads, **given)
     raise FactorGraphError(f"method: expected one of {METHODS} or a solver object; got {method!r}")
 
@@ -116,7 +122,7 @@ def solve(
     plan = graph.compile()
     energies = graph.energies(parameters, inputs, memory_limit=memory_limit)
     known = read_evidence(plan, graph.named(evidence))
-    start = None if initial is None else read_answers(plan, graph.named(initial), "initial").labels
+    start = None if initial is None else read_start(plan, graph.named(initial))
     check_latent(latent)
     check_temperature(temperature)
     if latent == "sum" and any(hidden(g) for g in plan.groups):

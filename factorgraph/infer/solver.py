@@ -221,6 +221,7 @@ def pack(
         below = float(bound[components].sum()) + constant
     conflict = answer.conflict
     if question.restriction is not None:
-        conflict = np.where(conflict >= 0, question.restriction.variables[conflict], -1)
+        named = conflict >= 0
+        conflict[named] = question.restriction.variables[conflict[named]]
     results = Components(whole[0], whole[1], bound, status, answer.method, tuple(answer.methods), conflict)
     return Solution(plan, labels, spent, total, below, worst, results, alphabets)

@@ -2,7 +2,7 @@
 
 from .block import Block, Group, Lattices
 from .plan import Plan, digest
-from .question import Answers, Asked, Evidence, Question, find_group, read_answers, read_evidence
+from .question import Answers, Asked, Evidence, Question, find_group, read_answers, read_evidence, read_start
 from .restrict import Acceptor, Restriction, consecutive_arcs, restrict
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "find_group",
     "read_answers",
     "read_evidence",
+    "read_start",
     "restrict",
 ]

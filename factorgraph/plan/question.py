@@ -260,6 +260,17 @@ class Answers:
         return self._memory[key]
 
 
+def read_start(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
+    """int32 (V,) of the labels {name: labels} that a search starts from, latents too; −1 where unknown, and for arcs."""
+    out = np.full(plan.states.size, -1, np.int32)
+    for key, value in labels.items():
+        group = find_group(plan, key, "initial")
+        if value is not None and group.lattice < 0:
+            span, here = slice(group.start, group.start + group.count), f"initial[{group.name!r}]"
+            out[span] = read_labels(as_array(value, here), group, plan.states[span], here)
+    return out
+
+
 def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers, where: str = "answers") -> Answers:
     """Answers from {name: labels} (or {(example, name): labels}); strings for lattices."""
     if isinstance(answers, Answers):

@@ -94,7 +94,7 @@ def find_orders(
 
 
 def _least_cells(plan: Plan, component: int, count: np.ndarray) -> float:
-    """A lower bound: the treewidth of a grid is its shorter side, so some variable is eliminated with as many others."""
+    """A lower bound: the treewidth of a grid is its shorter side, and some variable has as many neighbours."""
     raster = find_raster(plan, component)
     if raster is None:
         return 0.0

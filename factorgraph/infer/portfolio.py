@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..kernels.structure import LOOPY, SCOPE
+from ..kernels.structure import LOOPY, OFFSET, SCOPE
+from ..kernels.tables import POTTS
 from ..plan import Asked
 from .elimination import Elimination
 from .expansion import Expansion
@@ -33,7 +34,7 @@ from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
 from .solver import Answer, Solver, evaluate
-from .trws import TRWS
+from .trws import GRID, TRWS
 
 if TYPE_CHECKING:
     from .auto import Auto
@@ -50,6 +51,10 @@ BOUNDS, MOVES, SEARCH, HOPE, FEW = 0.4, 0.1, 0.8, 0.3, 1000
 RATE = 1e8
 #: As many as there is time for.
 MANY = 10**6
+#: Expansions are asked where at least this share of the pairs favours equal labels: elsewhere they find nothing better.
+ALIKE = 0.75
+#: Table entries looked at together.
+PART = 1 << 18
 
 
 class Portfolio:
@@ -196,10 +201,15 @@ class Portfolio:
         if not chosen.size or self._late():
             return
         threads = self.auto.threads
-        self._fuse(MinSum(threads, time_limit=self._share(MOVES)), chosen)
-        pairs = self._open(_pairs)
-        if pairs.size:
-            self._fuse(Expansion(threads, time_limit=self._share(MOVES), initial=self.labels), pairs)
+        # on grids that TRW-S knows its own moves find all that min-sum would
+        plan, components = self.asked.plan, self.asked.components[chosen]
+        large = np.diff(plan.members[0])[components] >= GRID
+        general = chosen[[not (big and int(c) in plan.grids) for big, c in zip(large, components, strict=True)]]
+        if general.size:
+            self._fuse(MinSum(threads, time_limit=self._share(MOVES)), general)
+        alike = self._open(_alike)
+        if alike.size:
+            self._fuse(Expansion(threads, time_limit=self._share(MOVES), initial=self.labels), alike)
 
     def _eliminate(self) -> None:
         """Whatever there is time for."""
@@ -255,9 +265,28 @@ class Portfolio:
             answer.sign(components[chosen], name, self.status[chosen])
 
 
-def _pairs(part: Asked) -> np.ndarray:
-    """bool per component: no factor has more than two variables."""
-    factors = part.plan.factors
-    wide = np.append(0, np.cumsum(np.diff(factors.row[:, SCOPE]) > 2))
-    first, last = factors.first[part.components], factors.first[part.components + 1]
-    return (wide[last] == wide[first]) & (part.plan.kinds[part.components] == LOOPY)
+def _alike(part: Asked) -> np.ndarray:
+    """bool per component: no factor has more than two variables, and ALIKE of the pairs favour equal labels."""
+    plan = part.plan
+    row, first = plan.factors.row, plan.factors.first
+    favours = np.zeros(part.energies.size + 1, bool)
+    for block in plan.blocks:
+        if len(block.states) == 2 and block.states[0] == block.states[1]:
+            tables = block.view(part.energies)
+            at = block.start + block.size * np.arange(block.tables)
+            step = max(1, PART // block.size)
+            for some in np.split(np.arange(block.tables), range(step, block.tables, step)):
+                favours[at[some]] = _attracts(tables[some], block.kind == POTTS)
+    pairs, wide = np.diff(row[:, SCOPE]) == 2, np.diff(row[:, SCOPE]) > 2
+    counts = np.stack([wide, pairs, pairs & favours[row[:-1, OFFSET]]], 1)
+    sums = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(counts, 0)])
+    wide, pairs, equal = (sums[first[part.components + 1]] - sums[first[part.components]]).T
+    return (wide == 0) & (equal >= ALIKE * pairs) & (plan.kinds[part.components] == LOOPY)
+
+
+def _attracts(tables: np.ndarray, potts: bool) -> np.ndarray:
+    """bool per table: E(a, a) + E(b, b) ≤ E(a, b) + E(b, a) for all a and b."""
+    if potts:
+        return tables >= 0
+    own = tables.diagonal(axis1=1, axis2=2)
+    return (own[:, :, None] + own[:, None, :] <= tables + tables.transpose(0, 2, 1)).all((1, 2))

@@ -64,23 +64,54 @@ def kernels(options: Options) -> Iterator[Row]:
         yield Row(what, "", Measure.of([max(len(added), compiled)]), bar=0, note=note)
 
 
-_FIRST = """
+_HEAD = """
 import numpy as np
 import factorgraph as fg
 g = fg.FactorGraph()
+r = np.random.default_rng(0)
+"""
+_FIRST = (
+    _HEAD
+    + """
 x = g.variables("x", shape={shape}, states=3)
 g.add(fg.Table([0.0, 1.0, 2.0]), x)
 {edges}
 assert fg.solve(g).energy == 0
 """
+)
+_POTTS = (
+    _HEAD
+    + """
+x = g.variables("x", shape={shape}, states={states})
+g.add(fg.Table(r.normal(size=x.shape + ({states},)).astype(np.{dtype})), x)
+for a, b in (x[:-1], x[1:]), (x[:, :-1], x[:, 1:]):
+    g.add(fg.Potts(np.array(0.5, np.{dtype})), a, b)
+assert fg.solve(g).energy < 0
+"""
+)
+_PAIRS = (
+    _HEAD
+    + """
+x = g.variables("x", shape=(60,), states=4)
+i, j = np.triu_indices(60, 1)
+some = r.permutation(i.size)[:360]
+g.add(fg.Table(r.normal(size=(60, 4))), x)
+g.add(fg.Table(r.normal(size=(360, 4, 4))), x[i[some]], x[j[some]])
+assert fg.solve(g).energy < 0
+"""
+)
 _ANSWERS = {
     "chain": _FIRST.format(shape="(8,)", edges="g.add(fg.Potts(0.5), x[:-1], x[1:])"),
     "tree": _FIRST.format(
         shape="(8,)", edges="g.add(fg.Table(1.0 - np.eye(3)), x[[0, 0, 1, 1, 2, 2, 3]], x[[1, 2, 3, 4, 5, 6, 7]])"
     ),
-    "grid": _FIRST.format(
+    "grid of few labellings": _FIRST.format(
         shape="(3, 3)", edges="g.add(fg.Potts(0.5), x[:-1], x[1:]); g.add(fg.Potts(0.5), x[:, :-1], x[:, 1:])"
     ),
+    "narrow grid (elimination)": _POTTS.format(shape="(6, 6)", states=3, dtype="float64"),
+    "binary grid (minimum cut)": _POTTS.format(shape="(50, 50)", states=2, dtype="float64"),
+    "wide Potts grid (bounds, moves)": _POTTS.format(shape="(100, 100)", states=4, dtype="float32"),
+    "graph of random pairs (all of it)": _PAIRS,
 }
 
 

@@ -24,6 +24,7 @@ from ..kernels.cuts import (
     Split,
     add_bias,
     add_unaries,
+    forbid_labels,
     set_capacities,
     set_excess,
     sort_factors,
@@ -184,10 +185,14 @@ class Network:
             extra = self._reduce(asked, choice)
         count = self.pairs.u.size
         self.split = Split(np.empty(count), np.empty(count), np.empty(count, np.uint8))
+        spans = [(low, min(low + PAIRS, count)) for low in range(0, count, PAIRS)]
+        about = (self.pairs, tables, choice, extra, self.node, self.cost)
+        if (self.cost == np.inf).any() or energies.max(initial=0.0) == np.inf:
+            while sum(forbid_labels(*span, *about) for span in spans):
+                pass
         odd = 0
-        for low in range(0, count, PAIRS):
-            span = (low, min(low + PAIRS, count))
-            odd += split_pairs(*span, self.pairs, tables, choice, extra, self.node, self.cost, self.split, mode)
+        for span in spans:
+            odd += split_pairs(*span, *about, self.split, mode)
         return odd
 
     def _reduce(self, asked: Asked, choice: Choice) -> np.ndarray:

@@ -29,6 +29,7 @@ from ..kernels.order_heap import (
     list_neighbours,
 )
 from ..plan import Plan
+from ..plan.grids import find_raster
 
 #: Steps of work (some nanoseconds each) of one kernel call, and of all tries: at least, and for each entry of a list.
 SLICE, LEAST_WORK, WORK_PER_ENTRY = 1 << 22, 1 << 27, 64
@@ -79,6 +80,10 @@ def find_orders(
     changed = np.bincount(owner[known.count[variables] != count[variables]], minlength=components.size) > 0
     unknown = changed | ((known.cells[components] == np.inf) & (known.limit[components] < limit))
     known.cells[components[changed]] = np.inf
+    size = np.bincount(owner, minlength=components.size)
+    for i in np.flatnonzero(unknown & (size > np.log2(limit) ** 2)):
+        if _least_cells(plan, int(components[i]), count) > limit:
+            unknown[i] = False
     fresh = unknown[owner]
     if unknown.any():
         _search(plan, components[unknown], variables[fresh], count, known, limit, tries, deadline)
@@ -86,6 +91,16 @@ def find_orders(
         late = deadline is not None and perf_counter() > deadline
         known.limit[components[unknown]] = -1.0 if late else limit
     return known
+
+
+def _least_cells(plan: Plan, component: int, count: np.ndarray) -> float:
+    """A lower bound: the treewidth of a grid is its shorter side, and some variable has as many neighbours."""
+    raster = find_raster(plan, component)
+    if raster is None:
+        return 0.0
+    states = float(count[raster.first : raster.first + raster.height * raster.width].min())
+    side = min(raster.height, raster.width)
+    return states ** min(side + 1, 64) if states > 1 else 0.0
 
 
 def _search(

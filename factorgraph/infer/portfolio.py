@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..kernels.structure import LOOPY, SCOPE
+from ..kernels.structure import LOOPY, OFFSET, SCOPE
+from ..kernels.tables import POTTS
 from ..plan import Asked
 from .elimination import Elimination
 from .expansion import Expansion
@@ -50,6 +51,10 @@ FEW, MANY, NARROW = 1000, 5000, 0.02
 RATE = 1e8
 #: Passes and kicks: as many as there is time for.
 ENDLESS = 10**6
+#: Expansions are asked where at least this share of the pairs favours equal labels: elsewhere they find nothing better.
+ALIKE = 0.75
+#: Table entries looked at together.
+PART = 1 << 18
 
 
 class Portfolio:
@@ -81,7 +86,7 @@ class Portfolio:
         patient = self.deadline < np.inf
         bounds = TRWS(threads, kicks=0, time_limit=self._share(BOUNDS))
         self._ask(bounds if patient else TRWS(threads), self._open())
-        self._expand(self._open(_pairs))
+        self._expand(self._open(_alike))
         if patient:
             self._search()
             for solver in (TRWS(threads, ENDLESS, kicks=ENDLESS), Neighbourhoods(threads, ENDLESS)):
@@ -245,9 +250,28 @@ class Portfolio:
             answer.sign(components[chosen], name, self.status[chosen])
 
 
-def _pairs(part: Asked) -> np.ndarray:
-    """bool per component: no factor has more than two variables."""
-    factors = part.plan.factors
-    wide = np.append(0, np.cumsum(np.diff(factors.row[:, SCOPE]) > 2))
-    first, last = factors.first[part.components], factors.first[part.components + 1]
-    return (wide[last] == wide[first]) & (part.plan.kinds[part.components] == LOOPY)
+def _alike(part: Asked) -> np.ndarray:
+    """bool per component: no factor has more than two variables, and ALIKE of the pairs favour equal labels."""
+    plan = part.plan
+    row, first = plan.factors.row, plan.factors.first
+    favours = np.zeros(part.energies.size + 1, bool)
+    for block in plan.blocks:
+        if len(block.states) == 2 and block.states[0] == block.states[1]:
+            tables = block.view(part.energies)
+            at = block.start + block.size * np.arange(block.tables)
+            step = max(1, PART // block.size)
+            for some in np.split(np.arange(block.tables), range(step, block.tables, step)):
+                favours[at[some]] = _attracts(tables[some], block.kind == POTTS)
+    pairs, wide = np.diff(row[:, SCOPE]) == 2, np.diff(row[:, SCOPE]) > 2
+    counts = np.stack([wide, pairs, pairs & favours[row[:-1, OFFSET]]], 1)
+    sums = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(counts, 0)])
+    wide, pairs, equal = (sums[first[part.components + 1]] - sums[first[part.components]]).T
+    return (wide == 0) & (equal >= ALIKE * pairs) & (plan.kinds[part.components] == LOOPY)
+
+
+def _attracts(tables: np.ndarray, potts: bool) -> np.ndarray:
+    """bool per table: E(a, a) + E(b, b) ≤ E(a, b) + E(b, a) for all a and b."""
+    if potts:
+        return tables >= 0
+    own = tables.diagonal(axis1=1, axis2=2)
+    return (own[:, :, None] + own[:, None, :] <= tables + tables.transpose(0, 2, 1)).all((1, 2))

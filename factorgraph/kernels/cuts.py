@@ -94,6 +94,82 @@ def _energy(factors, states, energies, f, i, j):
     return np.float64(energies[at + i * states[factors.var[factors.row[f, SCOPE] + 1]] + j])
 
 
+@inlined
+def _pair(p, pairs, tables, choice, extra):
+    """The four energies of pair p: of labels (left, left), (left, right), (right, left), (right, right)."""
+    factors, states, energies, _ = tables
+    left, right = choice
+    u = pairs.u[p]
+    v = pairs.v[p]
+    a = 0.0
+    b = 0.0
+    c = 0.0
+    d = 0.0
+    first = p
+    last = p + 1
+    if pairs.first.size > 0:
+        first = pairs.first[p]
+        last = pairs.first[p + 1]
+    for i in range(first, last):
+        f = pairs.factor[i]
+        if factors.var[factors.row[f, SCOPE]] == u:
+            a += _energy(factors, states, energies, f, left[u], left[v])
+            b += _energy(factors, states, energies, f, left[u], right[v])
+            c += _energy(factors, states, energies, f, right[u], left[v])
+            d += _energy(factors, states, energies, f, right[u], right[v])
+        else:
+            a += _energy(factors, states, energies, f, left[v], left[u])
+            b += _energy(factors, states, energies, f, right[v], left[u])
+            c += _energy(factors, states, energies, f, left[v], right[u])
+            d += _energy(factors, states, energies, f, right[v], right[u])
+    if extra.size > 0:
+        a += extra[p, 0]
+        b += extra[p, 1]
+        c += extra[p, 2]
+        d += extra[p, 3]
+    return a, b, c, d
+
+
+@inlined
+def _forbid(i, j, a, b, c, d, cost):
+    """Forbid labels that have nothing but forbidden ones beside them, and put the energies of the other label in their
+    place: they count no more."""
+    for _ in range(2):  # a label that is forbidden may leave no other label to the other variable
+        if cost[i, 0] == np.inf or (a == np.inf and b == np.inf):
+            cost[i, 0] = np.inf
+            a, b = c, d
+        if cost[i, 1] == np.inf or (c == np.inf and d == np.inf):
+            cost[i, 1] = np.inf
+            c, d = a, b
+        if cost[j, 0] == np.inf or (a == np.inf and c == np.inf):
+            cost[j, 0] = np.inf
+            a, c = b, d
+        if cost[j, 1] == np.inf or (b == np.inf and d == np.inf):
+            cost[j, 1] = np.inf
+            b, d = a, c
+    return a, b, c, d
+
+
+@inlined
+def _forbidden(i, cost):
+    return (1 if cost[i, 0] == np.inf else 0) + (1 if cost[i, 1] == np.inf else 0)
+
+
+@kernel
+def forbid_labels(low, high, pairs, tables, choice, extra, node, cost):
+    """Forbid labels by pairs low … high − 1; returns how many more are forbidden than before. To be called until none
+    are: only then what `split_pairs` finds does not depend on the order of pairs."""
+    more = 0
+    for p in range(low, high):
+        i = node[pairs.u[p]]
+        j = node[pairs.v[p]]
+        before = _forbidden(i, cost) + _forbidden(j, cost)
+        a, b, c, d = _pair(p, pairs, tables, choice, extra)
+        _forbid(i, j, a, b, c, d, cost)
+        more += _forbidden(i, cost) + _forbidden(j, cost) - before
+    return more
+
+
 @kernel
 def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split, mode):
     """Make capacities and costs of pairs low … high − 1; returns how many had a negative slack.
@@ -101,53 +177,15 @@ def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split, mode
     tables = (factors, states, energies, rounding): slacks above −rounding · the largest entry are none. extra float64
     (P or 0, 4) is added to the tables.
     """
-    factors, states, energies, rounding = tables
-    left, right = choice
+    rounding = tables[3]
     odd = 0
     for p in range(low, high):
         u = pairs.u[p]
         v = pairs.v[p]
-        a = 0.0
-        b = 0.0
-        c = 0.0
-        d = 0.0
-        first = p
-        last = p + 1
-        if pairs.first.size > 0:
-            first = pairs.first[p]
-            last = pairs.first[p + 1]
-        for i in range(first, last):
-            f = pairs.factor[i]
-            if factors.var[factors.row[f, SCOPE]] == u:
-                a += _energy(factors, states, energies, f, left[u], left[v])
-                b += _energy(factors, states, energies, f, left[u], right[v])
-                c += _energy(factors, states, energies, f, right[u], left[v])
-                d += _energy(factors, states, energies, f, right[u], right[v])
-            else:
-                a += _energy(factors, states, energies, f, left[v], left[u])
-                b += _energy(factors, states, energies, f, right[v], left[u])
-                c += _energy(factors, states, energies, f, left[v], right[u])
-                d += _energy(factors, states, energies, f, right[v], right[u])
-        if extra.size > 0:
-            a += extra[p, 0]
-            b += extra[p, 1]
-            c += extra[p, 2]
-            d += extra[p, 3]
         i = node[u]
         j = node[v]
-        for _ in range(2):  # a label that is forbidden may leave no other label to the other variable
-            if cost[i, 0] == np.inf or (a == np.inf and b == np.inf):
-                cost[i, 0] = np.inf
-                a, b = c, d
-            if cost[i, 1] == np.inf or (c == np.inf and d == np.inf):
-                cost[i, 1] = np.inf
-                c, d = a, b
-            if cost[j, 0] == np.inf or (a == np.inf and c == np.inf):
-                cost[j, 0] = np.inf
-                a, c = b, d
-            if cost[j, 1] == np.inf or (b == np.inf and d == np.inf):
-                cost[j, 1] = np.inf
-                b, d = a, c
+        a, b, c, d = _pair(p, pairs, tables, choice, extra)
+        a, b, c, d = _forbid(i, j, a, b, c, d, cost)
         split.odd[p] = 0
         if a == np.inf and d == np.inf and b == np.inf:  # nothing is left
             split.forth[p] = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+from numba import types
 
 from .cache import keep
 
@@ -24,8 +25,23 @@ def _compile(function: Any, **more: Any) -> Any:
     if JIT_DISABLED:
         return function
     dispatcher = numba.njit(**OPTIONS, **more)(function)
+    _widen_integers(dispatcher)
     keep(dispatcher)
     return dispatcher
+
+
+def _is_signed(kind: Any) -> bool:
+    return isinstance(kind, types.Integer) and kind.signed
+
+
+def _widen_integers(dispatcher: Any) -> None:
+    """Let kernels hand over int64 for every signed integer: numba compiles anew for int32, and for each constant."""
+    compiled_for = dispatcher.get_call_template
+
+    def get_call_template(arguments: Any, named: Any) -> Any:
+        return compiled_for([types.int64 if _is_signed(types.unliteral(t)) else t for t in arguments], named)
+
+    dispatcher.get_call_template = get_call_template
 
 
 def kernel(function: Any) -> Any:

@@ -69,76 +69,72 @@ def _without(loops, v, k, e, offsets, unary, messages, belief):
     return value
 
 
-@inner
-def _factor_messages(f, factors, loops, states, offsets, energies, unary, damping, state, scratch):
-    """Update every message of factor f in turn. state = (messages, belief), scratch = (cavity, fresh, digit)."""
-    messages, belief = state
-    cavity, fresh, digit = scratch
-    first = factors.row[f, SCOPE]
-    last = factors.row[f + 1, SCOPE]
-    size = 1
-    place = 0
-    for e in range(first, last):
-        v = factors.var[e]
-        size *= states[v]
-        for k in range(states[v]):
-            cavity[place + k] = _without(loops, v, k, e, offsets, unary, messages, belief)
-            fresh[place + k] = np.inf
-        place += states[v]
-        digit[e - first] = 0
-    for x in range(size):
-        place = 0
-        total = 0.0
-        for e in range(first, last):
-            total += cavity[place + digit[e - first]]
-            place += states[factors.var[e]]
-        if factors.row[f, KIND] == POTTS:
-            if digit[0] != digit[1]:
-                total += energies[factors.row[f, OFFSET]]
-        else:
-            total += energies[factors.row[f, OFFSET] + x]
-        place = 0
-        for e in range(first, last):
-            i = place + digit[e - first]
-            if total < fresh[i]:
-                fresh[i] = total
-            place += states[factors.var[e]]
-        k = last - first - 1
-        while k >= 0:
-            digit[k] += 1
-            if digit[k] < states[factors.var[first + k]]:
-                break
-            digit[k] = 0
-            k -= 1
-    place = 0
-    for e in range(first, last):
-        v = factors.var[e]
-        least = np.inf
-        for k in range(states[v]):
-            if cavity[place + k] < np.inf:
-                fresh[place + k] -= cavity[place + k]
-                least = min(least, fresh[place + k])
-        for k in range(states[v]):
-            old = messages[loops.message[e] + k]
-            new = old
-            if cavity[place + k] < np.inf:
-                # least is +inf only where no configuration is left at all, which every message may then say
-                new = fresh[place + k] - least if least < np.inf else np.inf
-                if new < np.inf and old < np.inf:
-                    new = damping * old + (1.0 - damping) * new
-            messages[loops.message[e] + k] = new
-            belief[offsets[v] + k] = cavity[place + k] + new
-        place += states[v]
-
-
 @kernel
 def sweep(start, stop, step, factors, loops, states, offsets, energies, costs, state, scratch):
-    """Visit factors loops.factor[start : stop : step]; costs = (unary, damping)."""
+    """Visit factors loops.factor[start : stop : step], and update every message of each in turn.
+
+    costs = (unary, damping), state = (messages, belief), scratch = (cavity, fresh, digit).
+    """
     unary, damping = costs
-    i = start
-    while i != stop:
-        _factor_messages(loops.factor[i], factors, loops, states, offsets, energies, unary, damping[0], state, scratch)
-        i += step
+    messages, belief = state
+    cavity, fresh, digit = scratch
+    for n in range(start, stop, step):
+        f = loops.factor[n]
+        first = factors.row[f, SCOPE]
+        last = factors.row[f + 1, SCOPE]
+        size = 1
+        place = 0
+        for e in range(first, last):
+            v = factors.var[e]
+            size *= states[v]
+            for k in range(states[v]):
+                cavity[place + k] = _without(loops, v, k, e, offsets, unary, messages, belief)
+                fresh[place + k] = np.inf
+            place += states[v]
+            digit[e - first] = 0
+        for x in range(size):
+            place = 0
+            total = 0.0
+            for e in range(first, last):
+                total += cavity[place + digit[e - first]]
+                place += states[factors.var[e]]
+            if factors.row[f, KIND] == POTTS:
+                if digit[0] != digit[1]:
+                    total += energies[factors.row[f, OFFSET]]
+            else:
+                total += energies[factors.row[f, OFFSET] + x]
+            place = 0
+            for e in range(first, last):
+                i = place + digit[e - first]
+                if total < fresh[i]:
+                    fresh[i] = total
+                place += states[factors.var[e]]
+            k = last - first - 1
+            while k >= 0:
+                digit[k] += 1
+                if digit[k] < states[factors.var[first + k]]:
+                    break
+                digit[k] = 0
+                k -= 1
+        place = 0
+        for e in range(first, last):
+            v = factors.var[e]
+            least = np.inf
+            for k in range(states[v]):
+                if cavity[place + k] < np.inf:
+                    fresh[place + k] -= cavity[place + k]
+                    least = min(least, fresh[place + k])
+            for k in range(states[v]):
+                old = messages[loops.message[e] + k]
+                new = old
+                if cavity[place + k] < np.inf:
+                    # least is +inf only where no configuration is left at all, which every message may then say
+                    new = fresh[place + k] - least if least < np.inf else np.inf
+                    if new < np.inf and old < np.inf:
+                        new = damping[0] * old + (1.0 - damping[0]) * new
+                messages[loops.message[e] + k] = new
+                belief[offsets[v] + k] = cavity[place + k] + new
+            place += states[v]
 
 
 @inner

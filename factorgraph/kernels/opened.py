@@ -190,7 +190,9 @@ def open_bucket(i, b, factors, allowed, about, opened, pool, top):
     form = opened.form[info[LINES]]
     form[BASE] = b.row[i, PLACE]
     form[INDEX] = index
-    _place(i, axis, axes, b, b.layout[b.row[i, AXES] : b.row[i + 1, AXES]], axes, form, opened, index)
+    for a in range(axes):
+        opened.axes[0, a] = b.layout[b.row[i, AXES] + a]
+    _place(i, axis, axes, b, opened.axes[0], axes, form, opened, index)
     info[DIRECT] = 1
     for y in range(cells):
         info[DIRECT] &= opened.spots[index + y] == y

@@ -234,10 +234,14 @@ def _fetch(p, sweep, messages):
         prefetch(messages, get(sweep.link, 8 * i + OTHER))
 
 
-@inner
-def _sweep(first, last, step, sweep, unary, tables, messages, space):
-    """Visit nodes first, first + step, … before `last`; False where a variable has no state left, or a factor no
-    configuration: there is no labelling."""
+@kernel
+def sweep_parts(parts, step, sweep, unary, tables, messages, space, infeasible):
+    """A pass over parts (n, 3): nodes parts[i, 0] … parts[i, 1] − 1 of component parts[i, 2]; step 1 or −1.
+
+    tables = (energies, copies). unary, of the messages' dtype: forbidden states become +inf in it. infeasible, bool by
+    component: where a variable has no state left, or a factor no configuration, so that there is no labelling; it is
+    set, and what is set is passed over.
+    """
     energies, copies = tables
     node = sweep.node
     link = sweep.link
@@ -248,67 +252,58 @@ def _sweep(first, last, step, sweep, unary, tables, messages, space):
     none = vsplat(get(space.mask, 0))
     past = BEFORE if step > 0 else BEHIND
     future = BEHIND if step > 0 else BEFORE
-    p = first
-    while p != last:
-        if (p + AHEAD * step - last) * step < 0:
-            _fetch(p + AHEAD * step, sweep, messages)
-        states = get(node, 4 * p + STATES)
-        state = get(node, 4 * p + STATE)
-        for j in range(0, states, width):
-            vstore(belief, j, vadd(vload(unary, state + j), vload(space.mask, max(0, 16 - states + j))))
-        received = 0
-        sent = 0
-        for i in range(get(node, 4 * p + LINK), get(node, 4 * p + 4 + LINK)):
-            sent += get(link, 8 * i + future)
-            if get(link, 8 * i + past) == 1:
-                received += 1
-                least = _collect(i, states, sweep, energies, copies, messages, space)
-                if least == infinity:
-                    return False
-            else:
-                start = get(link, 8 * i + MESSAGE)
-                for j in range(0, states, width):
-                    vstore(belief, j, vadd(vload(belief, j), vload(messages, start + j)))
-        low = vload(belief, 0)
-        for j in range(width, states, width):
-            low = vmin(low, vload(belief, j))
-        least = vhmin(low)
-        if least == infinity:
-            return False
-        part = vsplat(messages.dtype.type(1.0 / max(received, sent)))
-        off = vsplat(least)
-        forbidden = 0
-        for j in range(0, states, width):
-            x = vload(belief, j)
-            if states - j >= width:
-                forbidden |= vequal(x, never)
-            else:
-                forbidden |= vequal(x, never) & ((1 << (states - j)) - 1)
-            vstore(share, j, vless(x, never, vmul(vsub(x, off), part), vsub(none, never)))
-        if forbidden != 0:
-            for k in range(states):
-                if belief[k] == infinity:
-                    unary[state + k] = infinity
-        for i in range(get(node, 4 * p + LINK), get(node, 4 * p + 4 + LINK)):
-            if get(link, 8 * i + future) == 1:
-                start = get(link, 8 * i + MESSAGE)
-                for j in range(0, states, width):
-                    x = vsub(vload(messages, start + j), vload(share, j))
-                    vstore_first(messages, start + j, x, states - j)
-        p += step
-    return True
-
-
-@kernel
-def sweep_parts(parts, step, sweep, unary, tables, messages, space, infeasible):
-    """A pass over parts (n, 3): nodes parts[i, 0] … parts[i, 1] − 1 of component parts[i, 2]; step 1 or −1.
-
-    tables = (energies, copies). unary, of the messages' dtype: forbidden states become +inf in it. infeasible, bool by
-    component: where there is no labelling; it is set, and what is set is passed over.
-    """
     for i in range(parts.shape[0]):
         c = parts[i, 2]
-        if not infeasible[c]:
-            first = parts[i, 0] if step > 0 else parts[i, 1] - 1
-            last = parts[i, 1] if step > 0 else parts[i, 0] - 1
-            infeasible[c] = not _sweep(first, last, step, sweep, unary, tables, messages, space)
+        p = parts[i, 0] if step > 0 else parts[i, 1] - 1
+        last = parts[i, 1] if step > 0 else parts[i, 0] - 1
+        if infeasible[c]:
+            continue
+        while p != last:
+            if (p + AHEAD * step - last) * step < 0:
+                _fetch(p + AHEAD * step, sweep, messages)
+            states = get(node, 4 * p + STATES)
+            state = get(node, 4 * p + STATE)
+            for j in range(0, states, width):
+                vstore(belief, j, vadd(vload(unary, state + j), vload(space.mask, max(0, 16 - states + j))))
+            received = 0
+            sent = 0
+            for e in range(get(node, 4 * p + LINK), get(node, 4 * p + 4 + LINK)):
+                sent += get(link, 8 * e + future)
+                if get(link, 8 * e + past) == 1:
+                    received += 1
+                    least = _collect(e, states, sweep, energies, copies, messages, space)
+                    if least == infinity:
+                        infeasible[c] = True
+                        break
+                else:
+                    start = get(link, 8 * e + MESSAGE)
+                    for j in range(0, states, width):
+                        vstore(belief, j, vadd(vload(belief, j), vload(messages, start + j)))
+            low = vload(belief, 0)
+            for j in range(width, states, width):
+                low = vmin(low, vload(belief, j))
+            least = vhmin(low)
+            if least == infinity or infeasible[c]:
+                infeasible[c] = True
+                break
+            part = vsplat(messages.dtype.type(1.0 / max(received, sent)))
+            off = vsplat(least)
+            forbidden = 0
+            for j in range(0, states, width):
+                x = vload(belief, j)
+                if states - j >= width:
+                    forbidden |= vequal(x, never)
+                else:
+                    forbidden |= vequal(x, never) & ((1 << (states - j)) - 1)
+                vstore(share, j, vless(x, never, vmul(vsub(x, off), part), vsub(none, never)))
+            if forbidden != 0:
+                for k in range(states):
+                    if belief[k] == infinity:
+                        unary[state + k] = infinity
+            for e in range(get(node, 4 * p + LINK), get(node, 4 * p + 4 + LINK)):
+                if get(link, 8 * e + future) == 1:
+                    start = get(link, 8 * e + MESSAGE)
+                    for j in range(0, states, width):
+                        x = vsub(vload(messages, start + j), vload(share, j))
+                        vstore_first(messages, start + j, x, states - j)
+            p += step

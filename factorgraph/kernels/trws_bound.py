@@ -95,40 +95,6 @@ def _add(value, size, terms, total):
     total[2] += EPSILON * (terms + 2) * (abs(value) + size)
 
 
-@inner
-def _sum_part(first, last, sweep, unary, energies, copies, messages, space, table, total):
-    for p in range(first, last):
-        states = get(sweep.node, 4 * p + STATES)
-        state = get(sweep.node, 4 * p + STATE)
-        low = get(sweep.node, 4 * p + LINK)
-        high = get(sweep.node, 4 * p + 4 + LINK)
-        least = np.inf
-        size = 0.0
-        for k in range(states):
-            value = unary[state + k]
-            most = abs(value)
-            for i in range(low, high):
-                m = np.float64(messages[get(sweep.link, 8 * i + MESSAGE) + k])
-                value += m
-                most += abs(m)
-            if value < np.inf:
-                size = max(size, most)
-            least = min(least, value)
-        _add(least, size, high - low, total)
-        for i in range(low, high):
-            if get(sweep.link, 8 * i + BEFORE) == 1:
-                continue
-            _widen(i, states, sweep, energies, copies, table)
-            minimum_over_others(i, 0, states, sweep, table, table, messages, space)
-            least = np.inf
-            for k in range(states):
-                m = np.float64(messages[get(sweep.link, 8 * i + MESSAGE) + k])
-                if m < np.inf:
-                    least = min(least, space.fresh[k] - m)
-            arity, size = _size(i, states, sweep, messages)
-            _add(least, size, arity, total)
-
-
 @kernel
 def sum_bound(parts, sweep, unary, tables, messages, space, table, totals):
     """totals[c] += the bound's terms of the nodes of parts (as in sweep_parts) and of the factors that begin there.
@@ -139,4 +105,33 @@ def sum_bound(parts, sweep, unary, tables, messages, space, table, totals):
     energies, copies = tables
     for i in range(parts.shape[0]):
         total = totals[parts[i, 2]]
-        _sum_part(parts[i, 0], parts[i, 1], sweep, unary, energies, copies, messages, space, table, total)
+        for p in range(parts[i, 0], parts[i, 1]):
+            states = get(sweep.node, 4 * p + STATES)
+            state = get(sweep.node, 4 * p + STATE)
+            low = get(sweep.node, 4 * p + LINK)
+            high = get(sweep.node, 4 * p + 4 + LINK)
+            least = np.inf
+            size = 0.0
+            for k in range(states):
+                value = unary[state + k]
+                most = abs(value)
+                for e in range(low, high):
+                    m = np.float64(messages[get(sweep.link, 8 * e + MESSAGE) + k])
+                    value += m
+                    most += abs(m)
+                if value < np.inf:
+                    size = max(size, most)
+                least = min(least, value)
+            _add(least, size, high - low, total)
+            for e in range(low, high):
+                if get(sweep.link, 8 * e + BEFORE) == 1:
+                    continue
+                _widen(e, states, sweep, energies, copies, table)
+                minimum_over_others(e, 0, states, sweep, table, table, messages, space)
+                least = np.inf
+                for k in range(states):
+                    m = np.float64(messages[get(sweep.link, 8 * e + MESSAGE) + k])
+                    if m < np.inf:
+                        least = min(least, space.fresh[k] - m)
+                arity, size = _size(e, states, sweep, messages)
+                _add(least, size, arity, total)

@@ -261,7 +261,7 @@ class Answers:
 
 
 def read_start(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
-    """int32 (V,) of the labels {name: labels} that a search starts from, latents too; −1 where unknown, and for arcs."""
+    """int32 (V,) of labels {name: labels} that a search starts from, latents too; −1 where unknown, and for arcs."""
     out = np.full(plan.states.size, -1, np.int32)
     for key, value in labels.items():
         group = find_group(plan, key, "initial")

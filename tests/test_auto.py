@@ -15,6 +15,8 @@ from test_laws import check_solution
 
 import factorgraph as fg
 from factorgraph.infer import auto
+from factorgraph.infer.fold import fold
+from factorgraph.plan import Question
 
 
 @pytest.fixture()
@@ -112,3 +114,67 @@ def test_parts_of_one_component_are_asked_apart():
     s = fg.solve(g, evidence={"h": 1})
     assert s.status == fg.Status.OPTIMAL and s.plan.n_components == 1
     assert s.energy == pytest.approx(fg.solve(g, evidence={"h": 1}, method="elimination").energy)
+
+
+def ring(g: fg.FactorGraph, name: str, count: int) -> None:
+    """Neighbours must differ."""
+    x = g.variables(name, shape=(count,), states=2)
+    g.add(fg.Table([[np.inf, 0.0], [0.0, np.inf]]), x, x[np.r_[1:count, 0]])
+
+
+def test_what_folding_proves_infeasible_is(nothing_is_few):
+    g = fg.FactorGraph()
+    ring(g, "odd", 5)
+    ring(g, "even", 6)
+    s = fg.solve(g, method=fg.Auto(cells=1))
+    assert s.components.status.tolist() == [fg.Status.INFEASIBLE, fg.Status.OPTIMAL]
+
+
+def test_folding_keeps_to_its_memory():
+    rng = np.random.default_rng(0)
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=(3,), states=300)
+    g.add(fg.Table(rng.random((3, 300, 300))), x, x[[1, 2, 0]])
+    assert fold(Question().of(g.compile(), g.energies()))[1].size == 3  # 27,000,000 entries for one variable
+    assert fg.solve(g).status == fg.Status.OPTIMAL
+
+
+def test_a_component_is_judged_alone_as_in_company():
+    """Forbidden labels go from pair to pair until nothing changes, whatever the order of pairs."""
+    g = fg.FactorGraph()
+    a = g.variables("a", shape=(16,), states=2)
+    rng = np.random.default_rng(1)
+    g.add(fg.Table(rng.normal(size=(2, 2, 2))), a[0], a[1], a[2])
+    g.add(fg.Table(rng.normal(size=(15, 2, 2))), a[:-1], a[1:])
+    b = g.variables("b", shape=(3,), states=2)
+    g.add(fg.Table([[0.0, -1.0], [-1.0, 0.0]]), b[0], b[2])
+    g.add(fg.Table([[np.inf, np.inf], [0.0, 0.0]]), b[0], b[1])
+    g.add(fg.Table([[0.0, 1.0], [1.0, 0.0]]), b[1], b[2])
+    asked = Question().of(g.compile(), g.energies())
+    cut = fg.MinCut()
+    alone = [cut.submodular(asked.part(np.array([i])))[0] for i in range(2)]
+    assert cut.submodular(asked).tolist() == alone
+
+
+def test_a_start_beside_a_lattice_that_spells_a_string():
+    g = spins(20, 7)
+    line = g.lattice("line", arcs=([0, 1, 0], [1, 2, 2]), states=2)
+    g.add(fg.Table(np.arange(6.0).reshape(3, 2)), line)
+    evidence = {"line": [1]}
+    first = fg.solve(g, evidence=evidence, method="trw-s")
+    for method in ("auto", "trw-s", "expansion", "min-sum"):
+        again = fg.solve(g, evidence=evidence, initial=first.labels, time_limit=0.0, method=method)
+        assert again.energy <= first.energy + 1e-9, method
+
+
+def test_a_hub_of_many_leaves_is_no_burden():
+    rng = np.random.default_rng(8)
+    g = spins(30, 8)
+    core = g._groups[0]
+    leaves = g.variables("leaves", shape=(6000,), states=2)
+    x = fg.Variables(g, "x", np.arange(core.count, dtype=np.int32).reshape(core.shape), 2)
+    g.add(fg.Table(rng.normal(size=(6000, 2, 2))), x[0, 0], leaves)
+    fg.solve(g, time_limit=0.5)  # compiled
+    start = time.perf_counter()
+    s = fg.solve(g, time_limit=1.0)
+    assert time.perf_counter() - start < 4.0 and s.bound > -INF

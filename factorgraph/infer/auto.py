@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: Loopy components of at most this many labellings are enumerated.
 FEW = 1 << 14
-#: Table entries of infeasible components, none of them shared, that are propagated to say where they fail.
+#: Table entries, none of them shared, of the infeasible components that are propagated to say where they fail.
 NAMED = 1 << 22
 
 
@@ -90,11 +90,12 @@ class Auto(Solver):
         """Where a component is infeasible, see whether propagation says which variable it fails at."""
         plan, components = asked.plan, asked.components
         lost = (answer.status[components] == Status.INFEASIBLE) & (plan.kinds[components] != LATTICE)
-        lost &= plan.work[components] <= NAMED
-        if lost.any():
-            from .reduce import prune
+        lost = np.flatnonzero(lost)
+        lost = lost[np.cumsum(plan.work[components[lost]]) <= NAMED]
+        if lost.size:
+            from .reduce import conflicts
 
-            answer.conflict[components[lost]] = prune(asked.part(lost))[3]
+            answer.conflict[components[lost]] = conflicts(asked.part(lost))
 
     def rank(self, asked: Asked, k: int) -> Ranking:
         """See Solver.rank; refuses what no exact method fits."""

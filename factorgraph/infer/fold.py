@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from math import prod
+from time import perf_counter
 
 import numpy as np
 
@@ -22,24 +23,36 @@ from .network import asked_of, network_of
 
 #: Variables of a problem that is folded, one by one.
 MOST = 20_000
+#: Factors of a variable that is looked at; entries of one elimination, and of all that are kept for the way back.
+DEGREE, ENTRIES, KEPT = 50, 1 << 20, 1 << 24
 
 #: (smaller question, its variables' numbers in the plan before, constant per component, a variable without states per
 #: component or −1, labels of the plan before from the smaller one's).
 Step = tuple[Asked, np.ndarray, np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
-def fold(asked: Asked) -> Step:
-    """Eliminate variables as long as no table grows. The components asked are all of the plan's."""
+def fold(asked: Asked, deadline: float = np.inf) -> Step:
+    """Eliminate variables as long as no table grows, and there is time. The components asked are all of the plan's.
+
+    Problems of more than MOST variables stay as they are.
+    """
+    count = asked.plan.n_components
+    lost = np.full(count, -1, np.int64)
+    if asked.plan.states.size > MOST:
+        return asked, np.arange(asked.plan.states.size), np.zeros(count), lost, lambda labels: labels
     scene = network_of(asked)
     network = scene.network
     folding = _Folding(network)
-    if network.states.size <= MOST:
-        folding.run()
+    folding.run(deadline)
     loose, kept = folding.network()
     gone = folding.gone
-    constant = np.zeros(asked.plan.n_components)
+    constant = np.zeros(count)
     for v, value in folding.closed:
-        constant[asked.plan.component[scene.variables[v]]] += value
+        c = asked.plan.component[scene.variables[v]]
+        if value == np.inf:
+            lost[c] = scene.variables[v]
+        else:
+            constant[c] += value
     total = asked.plan.states.size
 
     def lift(labels: np.ndarray) -> np.ndarray:
@@ -52,7 +65,6 @@ def fold(asked: Asked) -> Step:
         out[scene.variables] = mine
         return out
 
-    lost = np.full(asked.plan.n_components, -1, np.int64)
     return asked_of(loose), scene.variables[kept], constant, lost, lift
 
 
@@ -86,23 +98,30 @@ class _Folding:
 
     def _growth(self, v: int) -> int:
         """Entries of the table over the neighbours of v, less those of v's tables; a large number forbids it."""
+        if len(self.of[v]) > DEGREE:
+            return 1 << 60
         around = self._around(v)
         if len(around) > max(2, max((len(scope) for scope in self.of[v]), default=0)):
             return 1 << 60
         size = prod(self.unary[u].size for u in around)
+        if size * self.unary[v].size > ENTRIES:
+            return 1 << 60
         return size - sum(self.factors[scope].size for scope in self.of[v])
 
-    def run(self) -> None:
+    def run(self, deadline: float) -> None:
         """Eliminate while it does not grow, the most profitable first."""
+        kept = 0
         heap = [(self._growth(v), v) for v in range(len(self.of))]
         heapify(heap)
         done = [False] * len(self.of)
-        while heap and heap[0][0] <= 1:
+        while heap and heap[0][0] <= 1 and kept <= KEPT and perf_counter() < deadline:
             growth, v = heappop(heap)
             if done[v] or growth != self._growth(v):
                 continue
             done[v] = True
-            for u in self._eliminate(v):
+            around = self._eliminate(v)
+            kept += self.gone[-1][2].size
+            for u in around:
                 heappush(heap, (self._growth(u), u))
 
     def _eliminate(self, v: int) -> tuple[int, ...]:

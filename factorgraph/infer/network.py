@@ -22,13 +22,8 @@ class Scene:
     variables: np.ndarray
 
 
-def table_cells(plan: Plan, components: np.ndarray) -> float:
-    """Entries that the tables of `components` have once none is shared."""
-    return float(plan.work[components].sum())
-
-
 def network_of(asked: Asked) -> Scene:
-    """The components asked (no lattices), their bias in the unaries. Takes 8 bytes per entry of `table_cells`."""
+    """The components asked (no lattices), their bias in the unaries. No table is shared any more: see Plan.work."""
     plan, energies, bias, components = asked
     components = np.sort(components)
     chosen = np.zeros(plan.n_components, bool)

@@ -25,6 +25,7 @@ import numpy as np
 from ..kernels.structure import LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 from ..plan import Asked
+from ..plan.memory import bytes_of
 from .elimination import Elimination
 from .expansion import Expansion
 from .mincut import MinCut
@@ -33,7 +34,7 @@ from .qpbo import fuse
 from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
-from .solver import Answer, Solver, evaluate
+from .solver import Answer, Solver, evaluate, sums_of_minima
 from .trws import TRWS
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 #: Table entries of what is reduced or searched, once no table is shared, and how many times those that are stored.
 LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
+#: Bytes that reductions take per table entry, at most.
+BYTES = 64
 #: Reductions that leave more than this share of a component's table entries are not used.
 WORTH = 0.9
 #: Shares of the time left: bounds, expansions, search, kicks. The first rest when they stagnate.
@@ -69,7 +72,7 @@ class Portfolio:
             asked, auto, deadline, elimination, reduced,
         )  # fmt: skip
         self.labels = np.full(asked.plan.states.size, -1, np.int32)
-        self.minimum, self.bound = np.full(count, np.inf), np.full(count, -np.inf)
+        self.minimum, self.bound = np.full(count, np.inf), sums_of_minima(asked)
         self.status = np.full(count, Status.APPROXIMATE, np.int8)
         self.method = np.full(count, auto.name, object)
         self.place = np.full(asked.plan.n_components, -1, np.int64)
@@ -78,14 +81,15 @@ class Portfolio:
     def run(self, answer: Answer) -> None:
         """Ask one after the other; write what is known in the end."""
         threads = self.auto.threads
-        cut = MinCut(threads)
+        self._start()
+        cut = MinCut(threads, self._share(1.0))
         self._ask(cut, self._open(cut.submodular))
         self._eliminate()
         if not self.reduced:
             self._reduce(self._open(self._expands))
         patient = self.deadline < np.inf
-        bounds = TRWS(threads, kicks=0, time_limit=self._share(BOUNDS))
-        self._ask(bounds if patient else TRWS(threads), self._open())
+        bounds = TRWS(threads, time_limit=self._share(BOUNDS), initial=self.auto.initial)
+        self._ask(replace(bounds, kicks=0) if patient else bounds, self._open())
         self._expand(self._open(_alike))
         if patient:
             self._search()
@@ -93,7 +97,6 @@ class Portfolio:
                 share = self._share(KICKS if isinstance(solver, TRWS) else 1.0)
                 if not self._late():
                     self._ask(replace(solver, time_limit=share, initial=self.labels), self._open())
-        self._start()
         self._write(answer)
 
     def _late(self) -> bool:
@@ -161,15 +164,18 @@ class Portfolio:
         plan = part.plan
         stored = sum(b.tables * b.size for b in plan.blocks)
         work = plan.work[part.components]
-        most = max(SMALL, min(LARGE, SHARED * stored))
-        return np.cumsum(work) <= most
+        most = max(SMALL, min(LARGE, SHARED * stored, bytes_of(self.auto.memory_limit) // BYTES))
+        order = np.argsort(work, kind="stable")
+        out = np.empty(work.size, bool)
+        out[order] = np.cumsum(work[order]) <= most
+        return out
 
     def _reduce(self, chosen: np.ndarray) -> None:
         """Ask what reductions leave of the components, where they leave little enough."""
         if not chosen.size or self._late():
             return
         part = self.asked.part(chosen)
-        smaller = reduce(part)
+        smaller = reduce(part, self.deadline)
         lost = smaller.lost >= 0
         broken = chosen[lost]
         self.bound[broken], self.status[broken], self.method[broken] = np.inf, Status.INFEASIBLE, "reduction"
@@ -186,7 +192,8 @@ class Portfolio:
         bound = np.where(status == Status.OPTIMAL, minimum, answer.bound[asked.components])
         bound[status == Status.INFEASIBLE] = np.inf
         bounds = smaller.constant.copy()
-        np.add.at(bounds, owner, bound)
+        with np.errstate(invalid="ignore"):  # one part infeasible, another late: the status tells
+            np.add.at(bounds, owner, bound)
         worst = np.full(chosen.size, Status.OPTIMAL, np.int8)
         np.maximum.at(worst, owner, status)
         names = np.full(chosen.size, "reduction", object)
@@ -215,6 +222,7 @@ class Portfolio:
         at = self.place[part.components]
         with np.errstate(invalid="ignore"):
             narrow = self.minimum[at] - self.bound[at] <= NARROW * np.abs(self.minimum[at])
+        narrow &= self.minimum[at] < np.inf
         return (part.plan.work[part.components] <= LARGE) & ((sizes <= FEW) | (narrow & (sizes <= MANY)))
 
     def _expand(self, chosen: np.ndarray) -> None:
@@ -231,7 +239,7 @@ class Portfolio:
         self._take(chosen, fused, none, np.full(chosen.size, Status.APPROXIMATE, np.int8), names)
 
     def _start(self) -> None:
-        """The user's own labelling, where it is complete and better."""
+        """The user's own labelling, where it is complete."""
         if self.auto.initial is None:
             return
         count = self.asked.components.size

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 import numpy as np
 
@@ -50,8 +51,8 @@ class Reduced:
         return labels
 
 
-def reduce(asked: Asked) -> Reduced:
-    """Prune and fold in turn until little changes."""
+def reduce(asked: Asked, deadline: float = np.inf) -> Reduced:
+    """Prune and fold in turn until little changes, or time is up: then less is done, and all that is done holds."""
     plan, count = asked.plan, asked.components.size
     place = np.full(plan.n_components, -1, np.int64)
     place[asked.components] = np.arange(count)
@@ -60,7 +61,7 @@ def reduce(asked: Asked) -> Reduced:
     for _ in range(ROUNDS):
         size = whole.asked.plan.size
         for step in (prune, fold):
-            asked, variables, constant, lost, lift = step(whole.asked)
+            asked, variables, constant, lost, lift = step(whole.asked, deadline)
             known = whole.lost.copy()
             found = lost >= 0
             known[whole.owner[found]] = base[lost[found]]
@@ -69,12 +70,12 @@ def reduce(asked: Asked) -> Reduced:
             owner = np.zeros(asked.plan.n_components, np.int64)
             owner[asked.plan.component] = place[plan.component[base]]
             whole = Reduced(asked, owner, total, known, (*whole.lifts, lift))
-        if asked.plan.size >= 0.9 * size:
+        if asked.plan.size >= 0.9 * size or perf_counter() > deadline:
             break
     return whole
 
 
-def prune(asked: Asked) -> Step:
+def prune(asked: Asked, deadline: float = np.inf) -> Step:
     """Remove states, then variables of one state."""
     scene = network_of(asked)
     network, incidence = scene.network, incidence_of(scene.network)
@@ -82,15 +83,15 @@ def prune(asked: Asked) -> Step:
     place[asked.components] = np.arange(asked.components.size)
     owner = place[asked.plan.component[scene.variables]]
     pruning = _begin(network, owner, asked.components.size)
-    _settle(network, incidence, pruning)
+    _settle(network, incidence, pruning, deadline)
     sizes = np.diff(network.start)
     reads = float(sizes[incidence.owner] @ network.states[network.var[incidence.entry]])
     while True:
         before, v = int(pruning.alive.sum()), 0
-        while v < network.states.size:
+        while v < network.states.size and perf_counter() < deadline:
             v = dominate(network, incidence, pruning, v, SLICE, reads <= PAIRS)
-        _settle(network, incidence, pruning)
-        if int(pruning.alive.sum()) >= 0.98 * before:
+        _settle(network, incidence, pruning, deadline)
+        if perf_counter() > deadline or int(pruning.alive.sum()) >= 0.98 * before:
             break
     broken = (pruning.lost >= 0)[owner]
     fixed, open_ = (pruning.left == 1) & ~broken, (pruning.left > 1) & ~broken
@@ -112,6 +113,11 @@ def prune(asked: Asked) -> Step:
         return out
 
     lost = np.where(pruning.lost >= 0, scene.variables[np.maximum(pruning.lost, 0)], -1)
+    shut = np.flatnonzero(constant == np.inf)  # propagation was cut off before it came there
+    if shut.size:
+        at, which = np.unique(owner, return_index=True)
+        lost[shut] = scene.variables[which[np.searchsorted(at, shut)]]
+        constant[shut] = 0.0
     return asked_of(loose), scene.variables[kept], constant, lost, lift
 
 
@@ -134,8 +140,18 @@ def _begin(network: Network, owner: np.ndarray, components: int) -> Pruning:
     return Pruning(alive.astype(np.uint8), left, owner, lost, waiting.copy(), ring, waiting, ends, support, digit)
 
 
-def _settle(network: Network, incidence: object, pruning: Pruning) -> None:
-    while propagate(network, incidence, pruning, SLICE):
+def conflicts(asked: Asked) -> np.ndarray:
+    """int64 per component asked: a variable to which propagation leaves no state, −1 where there is none."""
+    scene = network_of(asked)
+    place = np.full(asked.plan.n_components, -1, np.int64)
+    place[asked.components] = np.arange(asked.components.size)
+    pruning = _begin(scene.network, place[asked.plan.component[scene.variables]], asked.components.size)
+    _settle(scene.network, incidence_of(scene.network), pruning, np.inf)
+    return np.where(pruning.lost >= 0, scene.variables[np.maximum(pruning.lost, 0)], -1)
+
+
+def _settle(network: Network, incidence: object, pruning: Pruning, deadline: float) -> None:
+    while propagate(network, incidence, pruning, SLICE) and perf_counter() < deadline:
         pass
 
 

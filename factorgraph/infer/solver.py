@@ -7,7 +7,7 @@ answer: restrictions are lifted back, energies re-summed in float64 from the lab
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..errors import FactorGraphError
 from ..kernels.configurations import component_biases, component_energies
 from ..kernels.simd import with_slack
 from ..kernels.structure import LATTICE
+from ..kernels.tables import POTTS
 from ..plan import Asked, Plan, Question
 from .ranking import Ranking
 from .solution import TOLERANCE, Components, Solution, Status
@@ -128,7 +129,10 @@ class Solver:
         energies = check_flat(plan, energies)
         asked = question.of(plan, energies, None if components is None else plan.components_or_all(components))
         answer = Answer.empty(asked.plan)
-        self.minimise(asked, answer)
+        solver, start = self, getattr(self, "initial", None)
+        if start is not None and question.restriction is not None:  # a start of the base plan's variables, without arcs
+            solver = replace(self, initial=start[question.restriction.variables])  # type: ignore[call-arg]
+        solver.minimise(asked, answer)
         return pack(plan, energies, question, asked, answer, alphabets or {})
 
 
@@ -176,6 +180,28 @@ def evaluate(asked: Asked, labels: np.ndarray, known: np.ndarray | None = None) 
     if bias.size:
         component_biases(components, *plan.members, plan.offsets, bias, labels, minimum)
     return energy, minimum
+
+
+def sums_of_minima(asked: Asked) -> np.ndarray:
+    """Float64 bound per component asked: the least energy of every factor and bias on its own, less what rounding of
+    their sum may be; −inf where a factor forbids everything, which others prove."""
+    plan, energies, bias, components = asked
+    total, size = np.zeros((2, plan.n_components))
+    for block in plan.blocks:
+        if block.states and not block.lattice:
+            least = block.view(energies).reshape(block.tables, -1).min(1).astype(np.float64)
+            if block.kind == POTTS:
+                least = np.minimum(least, 0.0)
+            each = least if block.table is None else least[block.table]
+            of = plan.component[block.scopes[:, 0]]
+            total += np.bincount(of, each, plan.n_components)
+            size += np.bincount(of, np.abs(each), plan.n_components)
+    if bias.size:
+        least = np.minimum.reduceat(bias, plan.offsets[:-1]).astype(np.float64)
+        total += np.bincount(plan.component, least, plan.n_components)
+        size += np.bincount(plan.component, np.abs(least), plan.n_components)
+    out = total[components] - 1e-12 * np.where(size < np.inf, size, 0.0)[components]
+    return np.where(out < np.inf, out, -np.inf)
 
 
 def pack(

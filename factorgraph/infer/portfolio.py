@@ -34,7 +34,7 @@ from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
 from .solver import Answer, Solver, evaluate
-from .trws import GRID, TRWS
+from .trws import TRWS
 
 if TYPE_CHECKING:
     from .auto import Auto
@@ -201,12 +201,7 @@ class Portfolio:
         if not chosen.size or self._late():
             return
         threads = self.auto.threads
-        # on grids that TRW-S knows its own moves find all that min-sum would
-        plan, components = self.asked.plan, self.asked.components[chosen]
-        large = np.diff(plan.members[0])[components] >= GRID
-        general = chosen[[not (big and int(c) in plan.grids) for big, c in zip(large, components, strict=True)]]
-        if general.size:
-            self._fuse(MinSum(threads, time_limit=self._share(MOVES)), general)
+        self._fuse(MinSum(threads, time_limit=self._share(MOVES)), chosen)
         alike = self._open(_alike)
         if alike.size:
             self._fuse(Expansion(threads, time_limit=self._share(MOVES), initial=self.labels), alike)

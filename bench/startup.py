@@ -111,7 +111,7 @@ _ANSWERS = {
     "narrow grid (elimination)": _POTTS.format(shape="(6, 6)", states=3, dtype="float64"),
     "binary grid (minimum cut)": _POTTS.format(shape="(50, 50)", states=2, dtype="float64"),
     "wide Potts grid (bounds, moves)": _POTTS.format(shape="(100, 100)", states=4, dtype="float32"),
-    "graph of random pairs (all of it)": _PAIRS,
+    "graph of random pairs": _PAIRS,
 }
 
 

@@ -133,7 +133,13 @@ def _pair(p, pairs, tables, choice, extra):
 @inlined
 def _forbid(i, j, a, b, c, d, cost):
     """Forbid labels that have nothing but forbidden ones beside them, and put the energies of the other label in their
-    place: they count no more."""
+    place: they count no more. A variable without any label leaves none to the other one either."""
+    if (cost[i, 0] == np.inf and cost[i, 1] == np.inf) or (cost[j, 0] == np.inf and cost[j, 1] == np.inf):
+        cost[i, 0] = np.inf
+        cost[i, 1] = np.inf
+        cost[j, 0] = np.inf
+        cost[j, 1] = np.inf
+        return np.inf, np.inf, np.inf, np.inf
     for _ in range(2):  # a label that is forbidden may leave no other label to the other variable
         if cost[i, 0] == np.inf or (a == np.inf and b == np.inf):
             cost[i, 0] = np.inf

@@ -188,7 +188,7 @@ def sums_of_minima(asked: Asked) -> np.ndarray:
     plan, energies, bias, components = asked
     total, size = np.zeros((2, plan.n_components))
     for block in plan.blocks:
-        if block.states and not block.lattice:
+        if block.states and block.tables and not block.lattice:
             least = block.view(energies).reshape(block.tables, -1).min(1).astype(np.float64)
             if block.kind == POTTS:
                 least = np.minimum(least, 0.0)

@@ -190,3 +190,16 @@ def test_a_hub_of_many_leaves_is_no_burden():
     x = fg.Variables(g, "x", np.arange(core.count, dtype=np.int32).reshape(core.shape), 2)
     g.add(fg.Table(rng.normal(size=(6000, 2, 2))), x[0, 0], leaves)
     assert quickest(g, 1.0) < 3.0 and fg.solve(g, time_limit=0.0).bound > -INF
+
+
+def test_what_all_best_labellings_have_is_kept():
+    """Weak frustrated pairs: roof duality labels nearly all, and the rest falls apart."""
+    rng = np.random.default_rng(9)
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=(40, 40), states=2)
+    g.add(fg.Table(3 * rng.normal(size=(40, 40, 2))), x)
+    for a, b in ((x[:-1], x[1:]), (x[:, :-1], x[:, 1:])):
+        g.add(fg.Table(rng.normal(size=(*a.shape, 2, 2))), a, b)
+    s = fg.solve(g)
+    assert s.status == fg.Status.OPTIMAL
+    assert s.energy == pytest.approx(fg.solve(g, method="exact", time_limit=60.0).energy)

@@ -397,6 +397,36 @@ def test_integer_capacities_of_64_bits_are_exact_and_slices_do_not_show():
     assert (exact.dist == flow.dist).all() and (exact.residual == flow.residual.astype(np.int64) * large).all()
 
 
+@chunks
+def test_minima_are_those_of_a_peer(chunk):
+    """CHUNK graphs of up to 60 variables are the components of one."""
+    maxflow = pytest.importorskip("maxflow")
+    rng = np.random.default_rng(chunk)
+    g = fg.FactorGraph()
+    least = []
+    for number in range(CHUNK):
+        n = int(rng.integers(2, 61))
+        i = np.concatenate([np.arange(n - 1), rng.integers(0, n, 2 * n)])
+        j = np.concatenate([np.arange(1, n), rng.integers(0, n, 2 * n)])
+        i, j = i[i != j], j[i != j]
+        unary, weight = rng.integers(0, 20, (n, 2)), rng.integers(0, 15, (i.size, 2))
+        x = g.variables(f"x{number}", shape=(n,), states=2)
+        g.add(fg.Table(unary), x)
+        tables = np.zeros((i.size, 2, 2), int)
+        tables[:, 0, 1], tables[:, 1, 0] = weight.T
+        g.add(fg.Table(tables), x[i], x[j])
+        peer = maxflow.GraphInt()
+        nodes = peer.add_nodes(n)
+        for v in range(n):
+            peer.add_tedge(nodes[v], int(unary[v, 1]), int(unary[v, 0]))
+        for u, v, (forth, back) in zip(i.tolist(), j.tolist(), weight.tolist()):
+            peer.add_edge(u, v, forth, back)
+        least.append(peer.maxflow())
+    solution = fg.solve(g, method="min-cut")
+    assert solution.status == fg.Status.OPTIMAL
+    assert solution.components.energy.tolist() == least
+
+
 def test_large_grids_are_implicit_and_agree_with_a_peer():
     maxflow = pytest.importorskip("maxflow")
     for seed in range(3):

@@ -4,6 +4,7 @@ One after the other, each on the components whose gap is still open:
 
     minimum cut     binary and submodular
     elimination     whatever fits, in memory and in time
+    roof duality    of binary pairs: what all best labellings have, and a bound
     reductions      where they pay: what is left falls apart, and each part is asked again
     TRW-S           bounds, labellings rounded from them, moves
     expansions      of pairs, from the best labelling, fused with it
@@ -22,15 +23,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..kernels.simd import with_slack
 from ..kernels.structure import LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 from ..plan import Asked
 from ..plan.memory import bytes_of
 from .elimination import Elimination
 from .expansion import Expansion
+from .flows import fitting
 from .mincut import MinCut
 from .neighbourhoods import Neighbourhoods
-from .qpbo import fuse
+from .qpbo import fuse, persistent
 from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
@@ -175,7 +178,7 @@ class Portfolio:
         if not chosen.size or self._late():
             return
         part = self.asked.part(chosen)
-        smaller = reduce(part, self.deadline)
+        smaller = reduce(self._persist(chosen, part), self.deadline)
         lost = smaller.lost >= 0
         broken = chosen[lost]
         self.bound[broken], self.status[broken], self.method[broken] = np.inf, Status.INFEASIBLE, "reduction"
@@ -201,6 +204,21 @@ class Portfolio:
         names[owner[order]] = np.array([*answer.methods, ""], object)[answer.method[asked.components[order]]]
         labels = smaller.lift(answer.labels)
         self._take(chosen[pays], labels, bounds[pays], worst[pays], names[pays])
+
+    def _persist(self, chosen: np.ndarray, part: Asked) -> Asked:
+        """The same question, in which binary components of pairs keep what all of their best labellings have."""
+        plan = part.plan
+        fit = fitting(plan, part.components, arity=2, states=2)
+        if not fit.any():
+            return part
+        labels, bound = persistent(part.part(fit), self.auto.threads)
+        self.bound[chosen[fit]] = np.maximum(self.bound[chosen[fit]], np.where(bound < np.inf, bound, -np.inf))
+        sure = np.flatnonzero((labels >= 0) & (plan.states == 2))
+        bias = np.zeros(plan.variable_states, part.energies.dtype)
+        if part.bias.size:
+            bias[:] = part.bias
+        bias[plan.offsets[sure] + 1 - labels[sure]] = np.inf
+        return part._replace(bias=with_slack(bias))
 
     def _eliminate(self) -> None:
         """Whatever there is time for."""

@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.structure import LATTICE, LOOPY
 from ..plan import Asked, Plan
-from .brute import BruteForce, configurations
+from .brute import BruteForce
 from .dynamic import DynamicProgramming
 from .ranking import Ranking
 from .solution import Status
@@ -57,9 +57,7 @@ class Auto(Solver):
     def _split(self, plan: Plan, components: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Masks over `components`: swept exactly, enumerated, neither."""
         loopy = plan.kinds[components] == LOOPY
-        few = loopy.copy()
-        for i in np.flatnonzero(loopy):
-            few[i] = configurations(plan, int(components[i])) <= FEW
+        few = loopy & (plan.labellings[components] <= FEW)
         return ~loopy, few, loopy & ~few
 
     def exact_on(self, plan: Plan, component: int) -> bool:

@@ -22,12 +22,6 @@ from .solution import Status
 from .solver import Answer, Sampler, Solver, check_distribution
 
 
-def configurations(plan: Plan, component: int) -> float:
-    """Number of labellings of a component."""
-    with np.errstate(over="ignore"):
-        return float(np.prod(plan.states[plan.variables_of(component)], dtype=np.float64))
-
-
 @dataclass(frozen=True)
 class BruteForce(Solver):
     """Tries every labelling of a component, at most `limit`."""
@@ -37,12 +31,12 @@ class BruteForce(Solver):
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Components of at most `limit` labellings; lattices are left to dynamic programming."""
-        return bool(plan.kinds[component] != LATTICE) and configurations(plan, component) <= self.limit
+        return bool(plan.kinds[component] != LATTICE and plan.labellings[component] <= self.limit)
 
     def _variables(self, plan: Plan, component: int) -> np.ndarray:
         if not self.exact_on(plan, component):
             raise FactorGraphError(
-                f"BruteForce: component {component} is a lattice or has {configurations(plan, component):.3g} "
+                f"BruteForce: component {component} is a lattice or has {plan.labellings[component]:.3g} "
                 f"labellings; expected at most {self.limit}. Use method='auto'"
             )
         return plan.variables_of(component)

@@ -220,14 +220,19 @@ class DynamicProgramming(Solver):
         return out
 
 
+def answer_forests(asked: Asked, answer: Answer, threads: int | None, time_limit: float | None) -> Asked:
+    """Answer forests and lattices by dynamic programming; what is left of the question are its loopy components."""
+    loopy = asked.plan.kinds[asked.components] == LOOPY
+    if not loopy.all():
+        DynamicProgramming(threads, time_limit).minimise(asked.part(~loopy), answer)
+    return asked.part(loopy)
+
+
 def _label_first(asked: Asked, components: np.ndarray, labels: np.ndarray) -> None:
     """Label the variables of forests by their first states without infinite bias; the arcs of lattices by −1."""
     plan, _, bias, _ = asked
-    late = np.zeros(plan.n_components, bool)
-    late[components] = True
-    late &= plan.kinds != LATTICE
-    labels[np.isin(plan.component, components)] = -1
-    variables = np.flatnonzero(late[plan.component])
+    labels[plan.inside(components)] = -1
+    variables = np.flatnonzero(plan.inside(components[plan.kinds[components] != LATTICE]))
     states = plan.states[variables]
     owner = np.repeat(variables, states)
     state = np.arange(owner.size) - np.repeat(np.cumsum(states) - states, states)

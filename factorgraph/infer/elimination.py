@@ -76,9 +76,7 @@ class Elimination(Solver):
         except Late:
             _label_first(asked, answer.labels)
             return answer.sign(asked.components, self.name, Status.APPROXIMATE)
-        chosen = np.zeros(asked.plan.n_components, bool)
-        chosen[tables.asked.components] = True
-        inside = np.flatnonzero(chosen[asked.plan.component])
+        inside = asked.plan.inside(tables.asked.components)
         answer.labels[inside] = tables.labels[inside]
         status[live] = Status.APPROXIMATE
         try:
@@ -137,7 +135,7 @@ class Elimination(Solver):
         for first, last in tables.groups(together=True):
             free[live[first:last]] = tables.up(first, last, beta)
         check_distribution("sample", free, asked.components)
-        inside = np.flatnonzero(np.isin(asked.plan.component, tables.asked.components))
+        inside = np.flatnonzero(asked.plan.inside(tables.asked.components))
         line = np.empty(tables.states)
         steps = float(np.diff(tables.buckets.row[:, HELD]) @ tables.buckets.row[:-1, STATES]) + 1
         several = max(1, int(SLICE / 16 / steps))
@@ -155,7 +153,7 @@ class Elimination(Solver):
         ranking = Ranking.empty(asked.plan, asked.components.size, k)
         live, tables = self._tables(asked)
         line = np.empty(tables.states)
-        inside = np.flatnonzero(np.isin(asked.plan.component, tables.asked.components))
+        inside = np.flatnonzero(asked.plan.inside(tables.asked.components))
         labels = np.zeros((k, asked.plan.states.size), np.int32)
         labels[:, inside] = tables.labels[inside]
         for first, last in tables.groups():
@@ -219,9 +217,7 @@ def _label_first(asked: Asked, labels: np.ndarray) -> None:
 
 def _states_of(plan: Plan, components: np.ndarray) -> np.ndarray:
     """int64: the entries of the components' variables among all variable states."""
-    chosen = np.zeros(plan.n_components, bool)
-    chosen[components] = True
-    return np.flatnonzero(np.repeat(chosen[plan.component], plan.states))
+    return np.flatnonzero(np.repeat(plan.inside(components), plan.states))
 
 
 def _write_fixed(tables: Tables, value: np.ndarray, out: np.ndarray) -> None:

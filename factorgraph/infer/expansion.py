@@ -23,7 +23,7 @@ import numpy as np
 from ..kernels.minsum import unary_costs
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
-from .dynamic import DynamicProgramming
+from .dynamic import answer_forests
 from .flows import Choice, Clock, Network, each_part, push
 from .qpbo import check_pairs
 from .solution import Status
@@ -62,13 +62,9 @@ class Expansion(Solver):
 
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """Every network makes its own moves."""
-        plan = asked.plan
-        loopy = plan.kinds[asked.components] == LOOPY
-        if not loopy.all():
-            DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
-        if not loopy.any():
+        asked = answer_forests(asked, answer, self.threads, self.time_limit)
+        if not asked.components.size:
             return
-        asked = asked.part(loopy)
         check_pairs(asked, type(self).__name__)
         clock = Clock(self.time_limit)
         labels = start(asked, self.initial)

@@ -18,7 +18,7 @@ from ..kernels.minsum import (
 )
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
-from .dynamic import DynamicProgramming
+from .dynamic import DynamicProgramming, answer_forests
 from .moves import loops_of
 from .ranking import Ranking
 from .solution import Status
@@ -57,11 +57,9 @@ class MinSum(Solver):
 
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """All loopy components are swept together; each keeps its own best labelling."""
-        loopy = asked.plan.kinds[asked.components] == LOOPY
-        if not loopy.all():
-            DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
-        if loopy.any():
-            _Sweeps(self, asked.part(loopy)).run(answer)
+        asked = answer_forests(asked, answer, self.threads, self.time_limit)
+        if asked.components.size:
+            _Sweeps(self, asked).run(answer)
 
     def rank(self, asked: Asked, k: int) -> Ranking:
         """See Solver.rank; of forests and lattices only."""
@@ -100,10 +98,8 @@ class _Sweeps:
             stale = 0 if self._keep(labels, answer) else stale + 1
             if stale >= self.solver.patience or time.perf_counter() > self.deadline:
                 break
-        lost = np.zeros(plan.n_components, bool)
-        lost[self.components[self.best == np.inf]] = True
-        var = self.loops.var[lost[plan.component[self.loops.var]]]
-        answer.labels[var] = labels[var]  # a labelling that costs +inf says so when it is evaluated
+        lost = plan.inside(self.components[self.best == np.inf])
+        answer.labels[lost] = labels[lost]  # a labelling that costs +inf says so when it is evaluated
         status = np.where(self._impossible(), Status.INFEASIBLE, Status.APPROXIMATE)
         answer.sign(self.components, self.solver.name, status)
 
@@ -134,10 +130,8 @@ class _Sweeps:
         better = minimum < self.best
         if better.any():
             self.best[better] = minimum[better]
-            chosen = np.zeros(self.plan.n_components, bool)
-            chosen[self.components[better]] = True
-            var = self.loops.var[chosen[self.plan.component[self.loops.var]]]
-            answer.labels[var] = labels[var]
+            inside = self.plan.inside(self.components[better])
+            answer.labels[inside] = labels[inside]
         return bool(better.any())
 
     def _impossible(self) -> np.ndarray:

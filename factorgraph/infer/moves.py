@@ -105,10 +105,9 @@ def loops_of(asked: Asked) -> Loops:
     plan, loops = asked.plan, asked.plan.loops[0]
     if asked.components.size == np.count_nonzero(plan.kinds == LOOPY):
         return loops
-    chosen = np.zeros(plan.n_components, bool)
-    chosen[asked.components] = True
-    var = loops.var[chosen[plan.component[loops.var]]]
-    factor = loops.factor[chosen[plan.component[plan.factors.var[plan.factors.row[loops.factor, SCOPE]]]]]
+    inside = plan.inside(asked.components)
+    var = loops.var[inside[loops.var]]
+    factor = loops.factor[inside[plan.factors.var[plan.factors.row[loops.factor, SCOPE]]]]
     for array in (var, factor):
         array.flags.writeable = False
     return loops._replace(var=var, factor=factor)

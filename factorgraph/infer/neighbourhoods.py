@@ -17,7 +17,7 @@ import numpy as np
 from ..kernels.simd import with_slack
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
-from .dynamic import DynamicProgramming
+from .dynamic import answer_forests
 from .elimination import Elimination
 from .solution import Status
 from .solver import Answer, Solver, evaluate
@@ -53,18 +53,15 @@ class Neighbourhoods(Solver):
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """Labels of each component; no bound."""
         plan = asked.plan
-        loopy = plan.kinds[asked.components] == LOOPY
-        if not loopy.all():
-            DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
+        loopy = answer_forests(asked, answer, self.threads, self.time_limit)
         deadline = np.inf if self.time_limit is None else perf_counter() + self.time_limit
         labels = np.zeros(plan.states.size, np.int32)
         if self.initial is not None:
             labels = np.maximum(self.initial, 0).astype(np.int32)
-        chosen = np.flatnonzero(loopy)
-        for number, i in enumerate(chosen):
-            part = asked.part(np.array([i]))
+        for i in range(loopy.components.size):
+            part = loopy.part(np.array([i]))
             now = perf_counter()
-            until = now + (deadline - now) / (chosen.size - number)
+            until = now + (deadline - now) / (loopy.components.size - i)
             variables = plan.variables_of(int(part.components[0]))
             answer.labels[variables] = self._improve(part, labels, variables, until)[variables]
             answer.sign(part.components, self.name, Status.APPROXIMATE)

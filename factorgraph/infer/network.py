@@ -26,9 +26,7 @@ def network_of(asked: Asked) -> Scene:
     """The components asked (no lattices), their bias in the unaries. No table is shared any more: see Plan.work."""
     plan, energies, bias, components = asked
     components = np.sort(components)
-    chosen = np.zeros(plan.n_components, bool)
-    chosen[components] = True
-    variables = np.flatnonzero(chosen[plan.component])
+    variables = np.flatnonzero(plan.inside(components))
     local = np.full(plan.states.size, -1, np.int64)
     local[variables] = np.arange(variables.size)
     states = plan.states[variables].astype(np.int64)

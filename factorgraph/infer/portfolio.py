@@ -148,9 +148,7 @@ class Portfolio:
         closer = self._gap(minimum, bound, chosen)
         for mask in (better, proof | closer):
             self.method[chosen[mask]] = names[mask]
-        kept = np.zeros(plan.n_components, bool)
-        kept[part.components[better]] = True
-        variables = kept[plan.component]
+        variables = plan.inside(part.components[better])
         self.labels[variables] = labels[variables]
         self.minimum[chosen] = np.minimum(self.minimum[chosen], minimum)
         self.bound[chosen] = np.maximum(self.bound[chosen], bound)
@@ -266,9 +264,7 @@ class Portfolio:
 
     def _write(self, answer: Answer) -> None:
         components = self.asked.components
-        mine = np.zeros(self.asked.plan.n_components, bool)
-        mine[components] = True
-        variables = mine[self.asked.plan.component]
+        variables = self.asked.plan.inside(components)
         answer.labels[variables] = self.labels[variables]
         answer.bound[components] = np.minimum(self.bound, np.where(self.minimum < np.inf, self.minimum, self.bound))
         for name in dict.fromkeys(self.method):

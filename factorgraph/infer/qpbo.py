@@ -95,10 +95,8 @@ def keep_better(asked: Asked, labels: np.ndarray, old: np.ndarray) -> np.ndarray
     new, known = evaluate(asked, labels)[1], evaluate(asked, old)[1]
     better = new < known
     if not better.all():
-        back = np.zeros(asked.plan.n_components, bool)
-        back[asked.components[~better]] = True
-        v = np.flatnonzero(back[asked.plan.component])
-        labels[v] = old[v]
+        back = asked.plan.inside(asked.components[~better])
+        labels[back] = old[back]
     return better
 
 

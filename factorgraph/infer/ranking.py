@@ -33,9 +33,7 @@ class Ranking(NamedTuple):
     def put(self, rows: np.ndarray, plan: Plan, components: np.ndarray, part: Ranking) -> None:
         """Take the ranking of `components`, whose energies are `rows` of this one, from `part`."""
         self.energies[rows] = part.energies
-        chosen = np.zeros(plan.n_components, bool)
-        chosen[components] = True
-        inside = slice(None) if chosen.all() else chosen[plan.component]
+        inside = slice(None) if components.size == plan.n_components else plan.inside(components)
         self.labels[:, inside] = part.labels[:, inside]
 
     def in_order(self, plan: Plan, energies: np.ndarray) -> Ranking:

@@ -18,7 +18,7 @@ from ..kernels.search_costs import BASE, BEST, CUT, DEPTH, DIRTY, GRAIN, LEAST, 
 from ..kernels.search_root import descend, sweep_root
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
-from .dynamic import DynamicProgramming
+from .dynamic import DynamicProgramming, answer_forests
 from .network import incidence_of, network_of
 from .ranking import Ranking
 from .search_costs import ROUNDED, WORTH, costs_of, room_of
@@ -54,13 +54,10 @@ class ExactSearch(Solver):
 
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """One loopy component after the other."""
-        plan = asked.plan
         deadline = np.inf if self.time_limit is None else time.perf_counter() + self.time_limit
-        loopy = plan.kinds[asked.components] == LOOPY
-        if not loopy.all():
-            DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
-        for i in np.flatnonzero(loopy):
-            part = asked.part(np.array([i]))
+        loopy = answer_forests(asked, answer, self.threads, self.time_limit)
+        for i in range(loopy.components.size):
+            part = loopy.part(np.array([i]))
             scene = network_of(part)
             search = Search(scene.network, None if self.initial is None else self.initial[scene.variables])
             status = search.run(deadline)

@@ -223,9 +223,7 @@ def pack(
     lost = impossible | (minimum == np.inf)
     energy[lost] = minimum[lost] = np.inf
     if lost.any():
-        gone = np.zeros(plan.n_components, bool)
-        gone[components[lost]] = True
-        answer.labels[gone[asked.plan.component]] = -1
+        answer.labels[asked.plan.inside(components[lost])] = -1
     known = minimum < np.inf  # bounds may be above it by the rounding of sums
     bound[components[known]] = np.minimum(bound[components], minimum)[known]
     with np.errstate(invalid="ignore"):

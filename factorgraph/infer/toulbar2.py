@@ -17,7 +17,7 @@ from ..errors import FactorGraphError
 from ..kernels.network import Network, network_energy
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
-from .dynamic import DynamicProgramming
+from .dynamic import DynamicProgramming, answer_forests
 from .network import network_of
 from .ranking import Ranking
 from .solution import Status
@@ -48,13 +48,10 @@ class Toulbar2(Solver):
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """One loopy component after the other."""
         package = load()
-        plan = asked.plan
         deadline = math.inf if self.time_limit is None else time.perf_counter() + self.time_limit
-        loopy = plan.kinds[asked.components] == LOOPY
-        if not loopy.all():
-            DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
-        for i in np.flatnonzero(loopy):
-            part = asked.part(np.array([i]))
+        loopy = answer_forests(asked, answer, self.threads, self.time_limit)
+        for i in range(loopy.components.size):
+            part = loopy.part(np.array([i]))
             scene = network_of(part)
             start = None if self.initial is None else self.initial[scene.variables].astype(np.int64)
             labels, bound, status = self._search(package, scene.network, start, deadline - time.perf_counter())

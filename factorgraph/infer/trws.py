@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
-from .dynamic import DynamicProgramming
+from .dynamic import DynamicProgramming, answer_forests
 from .grids import grid_messages
 from .moves import fuse
 from .passes import General
@@ -61,10 +61,8 @@ class TRWS(Solver):
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """All loopy components are swept together; each rests as soon as it is done."""
         deadline = np.inf if self.time_limit is None else perf_counter() + self.time_limit
-        loopy = asked.plan.kinds[asked.components] == LOOPY
-        if not loopy.all():
-            DynamicProgramming(self.threads, self.time_limit).minimise(asked.part(~loopy), answer)
-        runs = [_Run(self, part, engine, deadline) for part, engine in _engines(asked.part(loopy))]
+        loopy = answer_forests(asked, answer, self.threads, self.time_limit)
+        runs = [_Run(self, part, engine, deadline) for part, engine in _engines(loopy)]
         pending = runs
         while pending:
             pending = [run for run in pending if run.advance()]
@@ -136,14 +134,13 @@ class _Run:
         """Give some variables of open components labels by chance, improve, and keep what is better of that."""
         if self.kicks == self.solver.kicks or perf_counter() > self.deadline:
             return False
-        wanting = np.zeros(self.asked.plan.n_components, bool)
-        wanting[self.asked.components] = ~self._closed() & (self.bound < np.inf)
-        if not wanting.any():
+        wanting = self.asked.components[~self._closed() & (self.bound < np.inf)]
+        if not wanting.size:
             return False
         share = KICKS[self.kicks % len(KICKS)]
         self.kicks += 1
         states = self.asked.plan.states
-        hit = wanting[self.asked.plan.component] & (self.random.random(states.size) < share)
+        hit = self.asked.plan.inside(wanting) & (self.random.random(states.size) < share)
         labels = np.where(hit, self.random.integers(0, states), self.labels).astype(np.int32)
         self.engine.search(labels, self.random, self.deadline)
         self._take(labels)
@@ -187,9 +184,7 @@ class _Run:
     def write(self, answer: Answer) -> None:
         """Labels, bounds and statuses."""
         plan = self.asked.plan
-        chosen = np.zeros(plan.n_components, bool)
-        chosen[self.asked.components] = True
-        variables = chosen[plan.component]
+        variables = plan.inside(self.asked.components)
         answer.labels[variables] = self.labels[variables]
         answer.bound[self.asked.components] = self.bound
         status = np.where(self.bound > -np.inf, Status.BOUNDED, Status.APPROXIMATE)

@@ -20,7 +20,7 @@ from .buckets import CELLS, ENTRIES, MESSAGE, ROWS, STATES, TABLES, VAR, aligned
 from .configurations import entry
 from .elimination import cell_of, next_row, start_rows, weigh_row
 from .jit import inlined, inner, kernel
-from .opened import BASE, COUNT, INDEX, INNERS, LINES, OUTERS, PARTS, SOURCE, STEP, WHOLES, open_bucket
+from .opened import BASE, COUNT, INDEX, INNERS, LINES, OUTERS, PARTS, SOURCE, STEP, WHOLES, next_point, open_bucket
 from .simd import lanes, vadd, vload, vsplat, vstore
 from .simd_sum import vexp, vmul
 from .structure import OFFSET
@@ -125,14 +125,7 @@ def _add_configurations(f, count, goal, b, factors, allowed, about, opened, pool
         if x >= 0:
             gradient[factors.row[f, OFFSET] + x] += weight * pool[goal]
         goal += 1
-        a = count - 1
-        while a >= 0:
-            opened.axes[1, a] += 1
-            if opened.axes[1, a] < b.row[opened.axes[0, a], STATES]:
-                break
-            opened.axes[1, a] = 0
-            a -= 1
-        if a < 0:
+        if not next_point(b, opened, count):
             return
 
 

@@ -42,7 +42,7 @@ class Incidence(NamedTuple):
 
 
 @inner
-def _stride(network, f, v):
+def stride_of(network, f, v):
     """How far apart the states of v lie in the table of f."""
     step = 1
     e = network.ptr[f + 1] - 1
@@ -63,7 +63,7 @@ def _add_table(network, f, factors, row, local, energies, scratch):
         v = local[factors.var[low + k]]
         size *= network.states[v]
         digit[k] = 0
-        step[k] = _stride(network, f, v)
+        step[k] = stride_of(network, f, v)
     start = factors.row[row, OFFSET]
     potts = factors.row[row, KIND] == POTTS
     at = network.start[f]

@@ -17,7 +17,7 @@ import numpy as np
 
 from .buckets import AXES, CELLS, HELD, MESSAGE, OUTSIDE, PLACE, ROWS, STATES, VAR, aligned, scope_of
 from .configurations import entry
-from .jit import inner
+from .jit import inlined, inner
 from .structure import KIND, OFFSET, SCOPE
 from .tables import DENSE
 
@@ -45,6 +45,17 @@ class Opened(NamedTuple):
     info: np.ndarray
     axes: np.ndarray
     labels: np.ndarray
+
+
+@inlined
+def next_point(b, opened, count):
+    """Step the digits of the first `count` axes, the last one fastest; whether there was a further point."""
+    for a in range(count - 1, -1, -1):
+        opened.axes[1, a] += 1
+        if opened.axes[1, a] < b.row[opened.axes[0, a], STATES]:
+            return True
+        opened.axes[1, a] = 0
+    return False
 
 
 @inner
@@ -82,14 +93,7 @@ def copy_table(f, count, b, factors, allowed, about, opened, pool, to):
                 x = entry(factors, states, f, opened.labels)
                 pool[to] = energies[factors.row[f, OFFSET] + x] if x >= 0 else 0.0
             to += 1
-        a = last - 1
-        while a >= 0:
-            opened.axes[1, a] += 1
-            if opened.axes[1, a] < b.row[opened.axes[0, a], STATES]:
-                break
-            opened.axes[1, a] = 0
-            a -= 1
-        if a < 0:
+        if not next_point(b, opened, last):
             return
 
 

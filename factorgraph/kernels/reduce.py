@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .jit import inner, kernel
+from .network import stride_of
 
 
 class Pruning(NamedTuple):
@@ -134,9 +135,7 @@ def propagate(network, incidence, pruning, cells):
 @inner
 def _least_difference(network, pruning, f, p, k, j):
     """min over the other variables of E_f(k, ·) − E_f(j, ·), v at position p; −inf where only E_f(j, ·) is +inf."""
-    step = 1
-    for e in range(network.ptr[f] + p + 1, network.ptr[f + 1]):
-        step *= network.states[network.var[e]]
+    step = stride_of(network, f, network.var[network.ptr[f] + p])
     x = _first_alive(network, pruning, f)
     x += (k - pruning.digit[p]) * step
     least = np.inf
@@ -167,9 +166,7 @@ def _optimism(network, incidence, pruning, v, k):
     for i in range(incidence.ptr[v], incidence.ptr[v + 1]):
         f = incidence.owner[i]
         p = incidence.entry[i] - network.ptr[f]
-        step = 1
-        for e in range(network.ptr[f] + p + 1, network.ptr[f + 1]):
-            step *= network.states[network.var[e]]
+        step = stride_of(network, f, v)
         x = _first_alive(network, pruning, f)
         x += (k - pruning.digit[p]) * step
         least = np.inf

@@ -125,7 +125,7 @@ def mixed(plan: Plan, known: Answers, listed: np.ndarray, where: str, latent: st
     latents = np.zeros(plan.states.size, bool)
     for group in plan.groups:
         latents[group.start : group.start + group.count] = group.latent
-    asked = np.isin(plan.component, listed)
+    asked = plan.inside(listed)
     if (asked & ~latents & (known.labels < 0)).any():
         raise FactorGraphError(
             f"{where}: some answers are unknown, and are neither answers nor latents then; expected every answer that "

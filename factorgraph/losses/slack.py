@@ -118,7 +118,7 @@ class SlackMargin(Costly):
             slack = 1.0 + correct - found
             better = spent * slack > value
             value[better], energy[better], cost[better] = (spent * slack)[better], found[better], spent[better]
-            taken = np.isin(plan.component, problem.listed[better])
+            taken = plan.inside(problem.listed[better])
             labels[taken] = seen[taken]
             up = slack > rate * spent
             low, high = np.where(up, rate, low), np.where(up, high, rate)

@@ -214,6 +214,18 @@ class Plan:
         order = np.argsort(self.component, kind="stable")
         return np.searchsorted(self.component[order], np.arange(self.n_components + 1)), order
 
+    def inside(self, components: np.ndarray) -> np.ndarray:
+        """bool (V,): the variables of the listed components."""
+        chosen = np.zeros(self.n_components, bool)
+        chosen[components] = True
+        return np.asarray(chosen[self.component])
+
+    @cached_property
+    def labellings(self) -> np.ndarray:
+        """float64 (C,): how many labellings each component has, +inf where that is beyond float64."""
+        with np.errstate(over="ignore"):
+            return frozen(np.exp2(np.bincount(self.component, np.log2(self.states), self.n_components)))
+
     def variables_of(self, component: int) -> np.ndarray:
         """int64: the variables of one component, ascending."""
         ptr, order = self.members

@@ -203,3 +203,9 @@ def test_what_all_best_labellings_have_is_kept():
     s = fg.solve(g)
     assert s.status == fg.Status.OPTIMAL
     assert s.energy == pytest.approx(fg.solve(g, method="exact", time_limit=60.0).energy)
+
+
+def test_a_bound_without_a_labelling_is_bounded():
+    s = fg.solve(cycle_of_alldifferent(11, 12), time_limit=0.0, method=fg.Auto(cells=1))
+    assert s.energy == INF and s.status == fg.Status.BOUNDED and s.bound == pytest.approx(0.0)
+    assert (s.labels["x"] == -1).all()

@@ -227,9 +227,9 @@ def pack(
     known = minimum < np.inf  # bounds may be above it by the rounding of sums
     bound[components[known]] = np.minimum(bound[components], minimum)[known]
     with np.errstate(invalid="ignore"):
-        closed = minimum - bound[components] <= TOLERANCE * np.maximum(1.0, np.abs(minimum))
+        closed = known & (minimum - bound[components] <= TOLERANCE * np.maximum(1.0, np.abs(minimum)))
     open_ = status[components] > Status.OPTIMAL
-    status[components[closed & open_ & ~lost]] = Status.OPTIMAL
+    status[components[closed & open_]] = Status.OPTIMAL
     bounded = open_ & ~closed & ~impossible & np.isfinite(bound[components])
     status[components[bounded]] = Status.BOUNDED
     labels = answer.labels if question.restriction is None else question.restriction.labels(answer.labels)

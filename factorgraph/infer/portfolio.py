@@ -17,6 +17,7 @@ The best labelling and the best bound are kept, whoever found them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -71,9 +72,8 @@ class Portfolio:
 
     def __init__(self, asked: Asked, auto: Auto, deadline: float, elimination: Elimination, reduced: bool = False):
         count = asked.components.size
-        self.asked, self.auto, self.deadline, self.elimination, self.reduced = (
-            asked, auto, deadline, elimination, reduced,
-        )  # fmt: skip
+        self.asked, self.auto, self.deadline = asked, auto, deadline
+        self.elimination, self.reduced = elimination, reduced
         self.labels = np.full(asked.plan.states.size, -1, np.int32)
         self.minimum, self.bound = np.full(count, np.inf), sums_of_minima(asked)
         self.status = np.full(count, Status.APPROXIMATE, np.int8)
@@ -114,12 +114,12 @@ class Portfolio:
             small = self.minimum - self.bound <= TOLERANCE * np.maximum(1.0, np.abs(self.minimum))
         return np.isin(self.status, (Status.OPTIMAL, Status.INFEASIBLE)) | (small & (self.minimum < np.inf))
 
-    def _open(self, fits: object = None) -> np.ndarray:
+    def _open(self, fits: Callable[[Asked], np.ndarray] | None = None) -> np.ndarray:
         """Indices of the components that are not settled and, of these, that `fits` (a mask of a question) takes."""
         chosen = np.flatnonzero(~self._closed())
         if fits is None or not chosen.size:
             return chosen
-        return chosen[fits(self.asked.part(chosen))]  # type: ignore[operator]
+        return np.asarray(chosen[fits(self.asked.part(chosen))])
 
     def _ask(self, solver: Solver, chosen: np.ndarray) -> None:
         """Take what a solver says of some components."""

@@ -1,7 +1,7 @@
 """Frozen plans: index arrays, questions, restrictions. Nothing here ever holds an energy."""
 
-from .block import Block, Group, Lattices
-from .plan import Plan, digest
+from .block import Block, Group, Lattices, digest
+from .plan import Plan
 from .question import Answers, Asked, Evidence, Question, find_group, read_answers, read_evidence, read_start
 from .restrict import Acceptor, Restriction, consecutive_arcs, restrict
 

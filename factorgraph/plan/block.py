@@ -1,7 +1,8 @@
-"""What a plan is made of: groups of variables, blocks of factors, lattices."""
+"""What a plan is made of: groups of variables, blocks of factors, lattices; and the hash of all that."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from math import prod
 from typing import NamedTuple
@@ -62,3 +63,18 @@ class Lattices(NamedTuple):
         """No lattice at all."""
         empty = np.zeros(0, np.int64)
         return Lattices(np.zeros(1, np.int64), empty, empty, empty, empty, empty)
+
+
+def digest(states: np.ndarray, groups: tuple[Group, ...], blocks: tuple[Block, ...], lattices: Lattices) -> bytes:
+    """Hash of a structure; the names of states are presentation and stay out."""
+    h = hashlib.sha1(usedforsecurity=False)
+    h.update(np.ascontiguousarray(states).data)
+    h.update(repr(groups).encode())
+    for b in blocks:
+        h.update(repr((b.states, b.shape, b.kind, b.scopes.shape, b.tables, b.table is None, b.lattice)).encode())
+        h.update(np.ascontiguousarray(b.scopes).data)
+        if b.table is not None:
+            h.update(np.ascontiguousarray(b.table).data)
+    for array in lattices[:5]:
+        h.update(np.ascontiguousarray(array).data)
+    return h.digest()

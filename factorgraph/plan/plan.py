@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cached_property
 from typing import Any
 
@@ -305,18 +304,3 @@ class Plan:
                 values = np.asarray(block.view(energies), np.float64)
                 total += float(values.sum() if block.table is None else values[block.table].sum())
         return total
-
-
-def digest(states: np.ndarray, groups: tuple[Group, ...], blocks: tuple[Block, ...], lattices: Lattices) -> bytes:
-    """Hash of a structure; the names of states are presentation and stay out."""
-    h = hashlib.sha1(usedforsecurity=False)
-    h.update(np.ascontiguousarray(states).data)
-    h.update(repr(groups).encode())
-    for b in blocks:
-        h.update(repr((b.states, b.shape, b.kind, b.scopes.shape, b.tables, b.table is None, b.lattice)).encode())
-        h.update(np.ascontiguousarray(b.scopes).data)
-        if b.table is not None:
-            h.update(np.ascontiguousarray(b.table).data)
-    for array in lattices[:5]:
-        h.update(np.ascontiguousarray(array).data)
-    return h.digest()

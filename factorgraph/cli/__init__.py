@@ -98,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()  # now, not at the exit of Python: nobody could catch there what a closed pipe says
     except FactorGraphError as error:
         print(f"factorgraph: {error}", file=sys.stderr)
         return 1

@@ -18,11 +18,16 @@ import pytest
 import factorgraph as fg
 from factorgraph.infer import dynamic, forward_backward, spread
 from factorgraph.infer.dynamic import DynamicProgramming
+from factorgraph.infer.forward_backward import _logarithmic as in_logarithms
+from factorgraph.infer.forward_backward import _sort as sort_sums
+from factorgraph.infer.forward_backward import integrate_forests
 from factorgraph.infer.solver import Answer
+from factorgraph.infer.tables import weighed_tables
+from factorgraph.kernels.forest_min import padding_mask
 from factorgraph.kernels.jit import JIT_DISABLED
 from factorgraph.kernels.schedule import RUN_STEP
 from factorgraph.kernels.simd import buffer, vload, vstore, with_slack
-from factorgraph.kernels.simd_sum import EXP_LOWEST, vexp
+from factorgraph.kernels.simd_sum import EXP_LOWEST, vexp, vlog
 from factorgraph.plan import Asked
 
 INF = np.inf
@@ -305,6 +310,45 @@ def test_runs_in_lanes_agree_with_the_twin(states: int, dtype: Any) -> None:
             check_minima(question(graph, bias))
         check_minima(question(graph, None, everything[::-1]))
         check_minima(question(graph, None, everything[3:-2:2]))
+
+
+@pytest.mark.parametrize("states", [pytest.param(s, marks=[small] if s == 2 else []) for s in (1, 2, 5, 9, 17, 31)])
+@dtypes
+def test_sums_in_lanes_agree_with_logarithms(states: int, dtype: Any) -> None:
+    """Marginals, configurations and free energies; runs without a labelling, and those past their end, touch no other.
+
+    A table with a forbidden pair, or whose entries span too much, is left to sweeps that check every step.
+    """
+    for seed, temperature in (0, 1.0), (1, 0.5):
+        graph = side_by_side(states, dtype, seed)
+        for bias in None, evidence(graph, seed):
+            for asked in (question(graph, bias), question(graph, bias).part(np.arange(7, 47)[::-1])):
+                lanes, others, _ = sort_sums(asked, weigh(asked, 1 / temperature))
+                assert lanes.size >= 16 and lanes.size + others.size == asked.components.size
+                found, expected = (sums(asked, temperature, way) for way in (integrate_forests, logarithms))
+                for one, other in zip(found, expected):
+                    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5 if dtype is np.float32 else 1e-11)
+    wide = side_by_side(states, dtype, 0, forbid=0.3)
+    assert states == 1 or not sort_sums(question(wide), weigh(question(wide), 1.0))[0].size
+    cold = question(side_by_side(states, dtype))
+    assert states == 1 or not sort_sums(cold, weigh(cold, 300.0))[0].size
+
+
+def weigh(asked: Any, beta: float) -> np.ndarray:
+    return weighed_tables(asked.plan, asked.energies, beta, padding_mask(asked.energies.dtype))
+
+
+def logarithms(asked: Any, temperature: float, *about: Any) -> np.ndarray:
+    return temperature * in_logarithms(asked, 1 / temperature, *about)
+
+
+def sums(asked: Any, temperature: float, way: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Free energies, marginals and 0.5 · P(configuration), of the components asked."""
+    plan = asked.plan
+    marginals, gradient = np.full(plan.variable_states, 7.0), plan.zeros(asked.energies.dtype)
+    free = way(asked, temperature, marginals, gradient, 0.5, 1)
+    marginals[~np.repeat(plan.inside(asked.components[free < INF]), plan.states)] = 0
+    return free, marginals, gradient
 
 
 @small
@@ -597,7 +641,7 @@ sys.path.insert(0, sys.argv[1])
 import factorgraph as fg
 import test_kernels as t
 from factorgraph.infer import dynamic, forward_backward, tables
-from factorgraph.kernels import simd
+from factorgraph.kernels import run_lanes, run_scaled, simd
 
 PAGE, KEPT, libc = mmap.PAGESIZE, [], ctypes.CDLL(None, use_errno=True)
 libc.mprotect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -631,10 +675,10 @@ def copy(array, slack=0, behind=0.0):
     return out
 
 mask = forward_backward.padding_mask
-for module in dynamic, forward_backward, tables:
+for module in dynamic, forward_backward, tables, run_lanes, run_scaled:
     if hasattr(module, "buffer"):
         module.buffer = lambda size, dtype, fill=0.0: guarded(size, dtype, simd.SLACK, fill)
-    if module is not tables:
+    if module in (dynamic, forward_backward):
         module.np = Numpy()
         module.padding_mask = lambda dtype: copy(mask(dtype))
 
@@ -652,6 +696,7 @@ for dtype in np.float32, np.float64:
     for s in (1, 2, 7, 8, 9, 16, 17, 33):
         graphs += [t.chains(s, dtype, s), t.trees([3, s], dtype, s), t.trees(s, dtype, s, 0.2, False)]
     graphs += [t.side_by_side(s, dtype, s, 0.1, 50) for s in (1, 2, 8, 9, 16, 17, 32)]
+    graphs += [t.side_by_side(s, dtype, s, 0.0, 34) for s in (2, 9, 33)]
     graphs += [t.ADVERSARIES[name](dtype) for name in ("lost states 66", "steps of 2000")]
     for graph in graphs:
         for bias in None, t.evidence(graph, 1):
@@ -705,6 +750,24 @@ def test_vexp(dtype: Any) -> None:
     values[:] = np.resize(np.array([-INF, np.nextafter(lowest, dtype(-INF)), 2 * lowest, -1e30], dtype), 6016)
     exponentials(values, out)
     assert not out.any()
+
+
+@numba.njit
+def logarithms_of(values: np.ndarray, out: np.ndarray) -> None:
+    for i in range(0, values.size, 64 // values.itemsize):
+        vstore(out, i, vlog(vload(values, i)))
+
+
+@small
+@dtypes
+def test_vlog(dtype: Any) -> None:
+    about = np.finfo(dtype)
+    fine = np.concatenate([np.geomspace(about.tiny, about.max / 2, 3000), np.geomspace(0.4, 3, 3000), [1, 2, 0.5, 2**0.5]])
+    values, out = buffer(6016, dtype, 1.0), buffer(6016, dtype)
+    values[: fine.size] = np.clip(fine.astype(dtype), about.tiny, about.max)
+    logarithms_of(values, out)
+    true = np.log(values.astype(np.longdouble))
+    assert (np.abs(out - true) <= 2 * about.eps * np.maximum(1, np.abs(true))).all() and (out[values == 1] == 0).all()
 
 
 # 6. Slices

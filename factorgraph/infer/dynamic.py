@@ -26,13 +26,13 @@ from .forward_backward import integrate_forests
 from .ranking import Ranking, rank_forest_part, rank_lattice_part
 from .solution import Status
 from .solver import Answer, Sampler, Solver, check_distribution
-from .spread import spread
+from .spread import RUNS, spread
 from .tables import copied_tables
 
 #: Minima of float32 energies beyond this are computed again in float64.
 NEAR_OVERFLOW = 1e37
-#: Where many runs go at once: work of a variable besides its configurations, of a slice (40 ms), runs of a slice.
-RUN_WORK, RUN_SLICE, RUNS = 200, 4e8, 16
+#: Where many runs go at once: work of a variable besides its configurations, of a slice (40 ms).
+RUN_WORK, RUN_SLICE = 200, 4e8
 
 Task = Callable[[np.ndarray, np.ndarray], None]  # (components, out): writes one float64 per component
 

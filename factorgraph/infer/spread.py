@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 THREAD_WORK = 1e7
 #: Configurations of a slice, far below 100 ms of any kernel; more than this never runs in the caller's thread.
 SLICE = 2e7
+#: Runs that are worth a slice, where many go side by side.
+RUNS = 16
 #: Slices per thread, so that uneven components even out.
 CHUNKS = 4
 

@@ -20,10 +20,14 @@ from .simd_sum import vexp, vfma, vhsum, vless, vmul
 LEAST, LOW, WHOLE = range(3)
 
 
+#: Bounds below this are not safe, in float32 and in float64: far above the least normal number, and the inverse times
+#: states is finite.
+FLOORS = 1e-30, 1e-290
+
+
 @inlined
 def floor_of(array):
-    """Bounds below this are not safe: far above the least normal number, and its inverse times states is finite."""
-    return 1e-290 if lanes(array) == 8 else 1e-30
+    return FLOORS[1] if lanes(array) == 8 else FLOORS[0]
 
 
 @inlined

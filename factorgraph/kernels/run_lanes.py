@@ -129,7 +129,7 @@ def _lower(t, states, slot, room, q, copies, work, label, begins, sums):
 
 
 @inner
-def _describe(components, schedule, work, place):
+def describe(components, schedule, work, place):
     """Where the runs of a group begin, lane by lane, the last one repeated; the greatest and the least length."""
     width = lanes(work)
     longest = np.int64(0)
@@ -165,7 +165,7 @@ def _minimise_group(components, schedule, energies, copies, bias, mask, spaces, 
     work, place, sums = spaces
     width = lanes(work)
     states, _, q, _ = shape_of(components[0], schedule)
-    longest, shortest = _describe(components, schedule, work, place)
+    longest, shortest = describe(components, schedule, work, place)
     found = 2 * width
     first = found + (longest + width) * width
     room = (longest * states + width + 4) * width

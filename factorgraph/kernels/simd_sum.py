@@ -1,4 +1,4 @@
-"""Arithmetic of probabilities on the vectors of simd.py: products, sums, exponentials.
+"""Arithmetic of probabilities on the vectors of simd.py: products, sums, exponentials, logarithms.
 
 With the JIT off every function has a plain numpy twin of the same name.
 """
@@ -89,6 +89,42 @@ def _vexp(typing: Any, x: Any) -> Any:
 
 
 @intrinsic
+def _vlog(typing: Any, x: Any) -> Any:
+    """x = 2^n · m with √½ < m ≤ √2; log m = 2 artanh s, s = (m − 1) / (m + 1), by its series."""
+    single = x.lane == types.float32
+    bits, mantissa, terms = (32, 23, 5) if single else (64, 52, 11)
+    bias, one = (127, 0x3F800000) if single else (1023, 0x3FF0000000000000)
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = arguments[0].type
+        whole = ir.VectorType(ir.IntType(bits), kind.count)
+        kinds = ir.FunctionType(kind, [kind] * 3)
+        fma = cgutils.get_or_insert_function(builder.module, kinds, "llvm.fma." + suffix(kind))
+
+        def number(value: float) -> Any:
+            return ir.Constant(kind, [value] * kind.count)
+
+        def integer(value: int) -> Any:
+            return ir.Constant(whole, [value] * kind.count)
+
+        entry = builder.bitcast(arguments[0], whole)
+        n = builder.sub(builder.lshr(entry, integer(mantissa)), integer(bias))
+        m = builder.bitcast(builder.or_(builder.and_(entry, integer((1 << mantissa) - 1)), integer(one)), kind)
+        high = builder.fcmp_ordered(">", m, number(np.sqrt(2.0)))
+        m = builder.select(high, builder.fmul(m, number(0.5)), m)
+        n = builder.select(high, builder.add(n, integer(1)), n)
+        s = builder.fdiv(builder.fsub(m, number(1.0)), builder.fadd(m, number(1.0)))
+        square = builder.fmul(s, s)
+        y = number(2.0 / (2 * terms + 1))
+        for k in range(terms - 1, -1, -1):
+            y = builder.call(fma, [y, square, number(2.0 / (2 * k + 1))])
+        y = builder.fmul(y, s)
+        return builder.call(fma, [builder.sitofp(n, kind), number(np.log(2.0)), y])
+
+    return x(x), codegen
+
+
+@intrinsic
 def _vhsum(typing: Any, x: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = arguments[0].type
@@ -145,6 +181,10 @@ if JIT_DISABLED:
         """exp(x) for x ≤ 88 (float32) or 708, to 2 units in the last place; 0 below EXP_LOWEST."""
         return np.where(x >= EXP_LOWEST[x.itemsize], np.exp(np.minimum(x, 88)), 0).astype(x.dtype)
 
+    def vlog(x: Any) -> Any:
+        """log x of positive normal numbers, to 2 units in the last place of the larger of 1 and the result."""
+        return np.log(np.maximum(x, np.finfo(x.dtype).tiny))
+
     def vhsum(x: Any) -> Any:
         """Sum over the lanes, added in pairs."""
         return x.sum()
@@ -154,5 +194,6 @@ if JIT_DISABLED:
         array[index : index + count] += x[:count]
 
 else:
-    vfma, vmul, vdiv, vless, vexp, vhsum = _vfma, _vmul, _vdiv, _vless, _vexp, _vhsum
+    vfma, vmul, vdiv, vless = _vfma, _vmul, _vdiv, _vless
+    vexp, vlog, vhsum = _vexp, _vlog, _vhsum
     vadd_first = _vadd_first

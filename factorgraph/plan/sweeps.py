@@ -13,8 +13,8 @@ from ..kernels.structure import LATTICE, LOOPY
 if TYPE_CHECKING:
     from .plan import Plan
 
-#: Runs go side by side in lanes where a row of their table is at most so many vectors.
-NARROW = 2
+#: Runs go side by side in lanes where a row of their table is at most so many vectors: for minima, and for sums.
+NARROW, NARROW_SUMS = 2, 4
 
 
 class Sweeps(NamedTuple):
@@ -31,15 +31,15 @@ class Sweeps(NamedTuple):
     most: tuple[int, int]
 
 
-def sort_sweeps(plan: Plan, components: np.ndarray, width: int) -> Sweeps:
-    """The sweeps of the components, for vectors of `width` lanes."""
+def sort_sweeps(plan: Plan, components: np.ndarray, width: int, vectors: int = NARROW) -> Sweeps:
+    """The sweeps of the components, for vectors of `width` lanes; a row of at most so many `vectors` is narrow."""
     schedule, kinds = plan.schedule, plan.kinds[components]
     even = schedule.run[components, RUN_STEP] != 0
     runs = np.flatnonzero(even)
     first = schedule.component[components[runs], FIRST]
     length = schedule.component[components[runs] + 1, FIRST] - first
     states, run = schedule.position[first, STATES], schedule.run[components[runs]]
-    narrow = (states <= NARROW * width) & (run[:, RUN_STEP] == -states) & (run[:, RUN_TURN] == -states)
+    narrow = (states <= vectors * width) & (run[:, RUN_STEP] == -states) & (run[:, RUN_TURN] == -states)
     narrow &= length < LONG
     order = np.lexsort((-length, run[:, RUN_UP], ~narrow))
     runs, length, states, narrow, table = (x[order] for x in (runs, length, states, narrow, run[:, RUN_UP]))
@@ -68,12 +68,12 @@ class Sweeper:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.everything = np.arange(plan.n_components)
-        self.known: dict[int, Sweeps] = {}
+        self.known: dict[tuple[int, int], Sweeps] = {}
 
-    def __call__(self, components: np.ndarray, width: int) -> Sweeps:
-        """The sweeps of the components, for vectors of `width` lanes."""
+    def __call__(self, components: np.ndarray, width: int, vectors: int = NARROW) -> Sweeps:
+        """The sweeps of the components, see `sort_sweeps`."""
         if not np.array_equal(components, self.everything):
-            return sort_sweeps(self.plan, components, width)
-        if width not in self.known:
-            self.known[width] = sort_sweeps(self.plan, components, width)
-        return self.known[width]
+            return sort_sweeps(self.plan, components, width, vectors)
+        if (width, vectors) not in self.known:
+            self.known[width, vectors] = sort_sweeps(self.plan, components, width, vectors)
+        return self.known[width, vectors]

@@ -33,8 +33,10 @@ from .infer import (
 from .plan import Acceptor, Answers, Plan, Question, Restriction, restrict
 
 if TYPE_CHECKING:
+    from . import interop as interop
     from . import learn as learn
     from . import losses
+    from .infer import continuous as continuous
     from .infer.elimination import Elimination
     from .infer.expansion import Expansion, Swap
     from .infer.mincut import MinCut
@@ -62,6 +64,8 @@ _LATER = {
     "Model": "learn",
     "Run": "learn",
     "collapse_report": "learn",
+    "continuous": "infer.continuous",
+    "interop": "interop",
     "learn": "learn",
     "losses": "losses",
     "read": "io",
@@ -110,8 +114,10 @@ __all__ = [
     "Toulbar2",
     "Variables",
     "collapse_report",
+    "continuous",
     "energy",
     "entropy",
+    "interop",
     "k_best",
     "losses",
     "marginals",
@@ -131,7 +137,7 @@ if not TYPE_CHECKING:  # a type checker knows the names from above, and that the
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = import_module(f".{_LATER[name]}", __name__)
-        found = globals()[name] = module if name == _LATER[name] else getattr(module, name)
+        found = globals()[name] = module if name == _LATER[name].rpartition(".")[2] else getattr(module, name)
         return found
 
 

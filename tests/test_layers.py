@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = {
     8: {"cli", "__main__", "demo", "info"},
     7: {"labelers"},
-    6: {"learn", "io", "datasets", "plots"},
+    6: {"learn", "io", "interop", "datasets", "plots"},
     5: {"losses"},
     4: {"graph"},
     3: {"infer", "factors"},

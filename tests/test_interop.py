@@ -73,7 +73,7 @@ def test_torch_gradcheck(loss):
     module = EnergyLoss(loss)
     assert torch.autograd.gradcheck(lambda *t: module(graph, answers, **dict(zip(given, t))), tuple(given.values()))
     value = module(graph, answers, **given)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
+    with pytest.raises(RuntimeError, match="differentiable|does not require grad"):
         (slope,) = torch.autograd.grad(value, given["looks"], create_graph=True)
         slope.sum().backward()
 

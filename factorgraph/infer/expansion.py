@@ -21,7 +21,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..kernels.minsum import unary_costs
-from ..kernels.structure import LOOPY
+from ..kernels.structure import LOOPY, OFFSET, SCOPE
+from ..kernels.tables import POTTS
 from ..plan import Asked, Plan
 from .dynamic import answer_forests
 from .flows import Choice, Clock, Network, each_part, push
@@ -29,6 +30,10 @@ from .qpbo import check_pairs
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 
+#: Expansions are asked where at least this share of the pairs favours equal labels: elsewhere they find nothing better.
+ALIKE = 0.75
+#: Table entries looked at together.
+PART = 1 << 18
 
 @dataclass(frozen=True)
 class Expansion(Solver):
@@ -131,3 +136,31 @@ def start(asked: Asked, initial: np.ndarray | None) -> np.ndarray:
         table[np.arange(widest) < plan.states[:, None]] = unary
         labels = table.argmin(1).astype(np.int32)
     return labels if initial is None else np.where(initial < 0, labels, initial).astype(np.int32)
+
+
+def alike(part: Asked) -> np.ndarray:
+    """bool per component: whether expansions are worth asking: no factor has more than two variables, and ALIKE
+    of the pairs favour equal labels."""
+    plan = part.plan
+    row, first = plan.factors.row, plan.factors.first
+    favours = np.zeros(part.energies.size + 1, bool)
+    for block in plan.blocks:
+        if len(block.states) == 2 and block.states[0] == block.states[1]:
+            tables = block.view(part.energies)
+            at = block.start + block.size * np.arange(block.tables)
+            step = max(1, PART // block.size)
+            for some in np.split(np.arange(block.tables), range(step, block.tables, step)):
+                favours[at[some]] = _attracts(tables[some], block.kind == POTTS)
+    pairs, wide = np.diff(row[:, SCOPE]) == 2, np.diff(row[:, SCOPE]) > 2
+    counts = np.stack([wide, pairs, pairs & favours[row[:-1, OFFSET]]], 1)
+    sums = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(counts, 0)])
+    wide, pairs, equal = (sums[first[part.components + 1]] - sums[first[part.components]]).T
+    return (wide == 0) & (equal >= ALIKE * pairs) & (plan.kinds[part.components] == LOOPY)
+
+
+def _attracts(tables: np.ndarray, potts: bool) -> np.ndarray:
+    """bool per table: E(a, a) + E(b, b) ≤ E(a, b) + E(b, a) for all a and b."""
+    if potts:
+        return tables >= 0
+    own = tables.diagonal(axis1=1, axis2=2)
+    return (own[:, :, None] + own[:, None, :] <= tables + tables.transpose(0, 2, 1)).all((1, 2))

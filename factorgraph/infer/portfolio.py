@@ -3,7 +3,7 @@
 One after the other, each on the components whose gap is still open:
 
     minimum cut     binary and submodular
-    elimination     whatever fits, in memory and in time
+    elimination     whatever fits, in memory and in time, after a few passes of TRW-S where it is large
     roof duality    of binary pairs: what all best labellings have, and a bound
     reductions      where they pay: what is left falls apart, and each part is asked again
     TRW-S           bounds, labellings rounded from them, moves
@@ -25,12 +25,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..kernels.simd import with_slack
-from ..kernels.structure import LOOPY, OFFSET, SCOPE
-from ..kernels.tables import POTTS
 from ..plan import Asked
 from ..plan.memory import bytes_of
 from .elimination import Elimination
-from .expansion import Expansion
+from .expansion import Expansion, alike
 from .flows import fitting
 from .mincut import MinCut
 from .neighbourhoods import Neighbourhoods
@@ -56,12 +54,10 @@ BOUNDS, MOVES, SEARCH, KICKS = 0.7, 0.3, 0.7, 0.5
 FEW, MANY, NARROW = 1000, 5000, 0.02
 #: Cells that an elimination does in a second at least.
 RATE = 1e8
+#: Cells of an elimination before which PASSES of TRW-S are tried.
+DEAR, PASSES = 1 << 25, 16
 #: Passes and kicks: as many as there is time for.
 ENDLESS = 10**6
-#: Expansions are asked where at least this share of the pairs favours equal labels: elsewhere they find nothing better.
-ALIKE = 0.75
-#: Table entries looked at together.
-PART = 1 << 18
 
 
 class Portfolio:
@@ -93,7 +89,7 @@ class Portfolio:
         patient = self.deadline < np.inf
         bounds = TRWS(threads, time_limit=self._share(BOUNDS), initial=self.auto.initial)
         self._ask(replace(bounds, kicks=0) if patient else bounds, self._open())
-        self._expand(self._open(_alike))
+        self._expand(self._open(alike))
         if patient:
             self._search()
             for solver in (TRWS(threads, ENDLESS, kicks=ENDLESS), Neighbourhoods(threads, ENDLESS)):
@@ -219,10 +215,13 @@ class Portfolio:
         return part._replace(bias=with_slack(bias))
 
     def _eliminate(self) -> None:
-        """Whatever there is time for."""
+        """Whatever there is time for; of what takes many cells, a few passes of TRW-S prove some in less."""
         left = self._share(1.0)
         cells = self.elimination.cells if left is None else min(self.elimination.cells, int(left * RATE) + 1)
         solver = replace(self.elimination, cells=cells, time_limit=left)
+        small = replace(solver, cells=min(cells, DEAR))
+        dear = self._open(lambda part: solver.fits(part) & ~small.fits(part))
+        self._ask(TRWS(self.auto.threads, PASSES, kicks=0, time_limit=left, initial=self.auto.initial), dear)
         self._ask(solver, self._open(solver.fits))
 
     def _search(self) -> None:
@@ -270,30 +269,3 @@ class Portfolio:
         for name in dict.fromkeys(self.method):
             chosen = self.method == name
             answer.sign(components[chosen], name, self.status[chosen])
-
-
-def _alike(part: Asked) -> np.ndarray:
-    """bool per component: no factor has more than two variables, and ALIKE of the pairs favour equal labels."""
-    plan = part.plan
-    row, first = plan.factors.row, plan.factors.first
-    favours = np.zeros(part.energies.size + 1, bool)
-    for block in plan.blocks:
-        if len(block.states) == 2 and block.states[0] == block.states[1]:
-            tables = block.view(part.energies)
-            at = block.start + block.size * np.arange(block.tables)
-            step = max(1, PART // block.size)
-            for some in np.split(np.arange(block.tables), range(step, block.tables, step)):
-                favours[at[some]] = _attracts(tables[some], block.kind == POTTS)
-    pairs, wide = np.diff(row[:, SCOPE]) == 2, np.diff(row[:, SCOPE]) > 2
-    counts = np.stack([wide, pairs, pairs & favours[row[:-1, OFFSET]]], 1)
-    sums = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(counts, 0)])
-    wide, pairs, equal = (sums[first[part.components + 1]] - sums[first[part.components]]).T
-    return (wide == 0) & (equal >= ALIKE * pairs) & (plan.kinds[part.components] == LOOPY)
-
-
-def _attracts(tables: np.ndarray, potts: bool) -> np.ndarray:
-    """bool per table: E(a, a) + E(b, b) ≤ E(a, b) + E(b, a) for all a and b."""
-    if potts:
-        return tables >= 0
-    own = tables.diagonal(axis1=1, axis2=2)
-    return (own[:, :, None] + own[:, None, :] <= tables + tables.transpose(0, 2, 1)).all((1, 2))

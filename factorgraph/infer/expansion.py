@@ -26,7 +26,7 @@ from ..kernels.tables import POTTS
 from ..plan import Asked, Plan
 from .dynamic import answer_forests
 from .flows import Choice, Clock, Network, each_part, push
-from .qpbo import check_pairs
+from .qpbo import check_narrow
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 
@@ -37,13 +37,13 @@ PART = 1 << 18
 
 @dataclass(frozen=True)
 class Expansion(Solver):
-    """Expansions of one label after the other, until none lowers the energy: for loopy components of pairs.
+    """Expansions of one label after the other, until none lowers the energy: for loopy components of arity at most 3.
 
     cycles: most rounds over all labels. time_limit: seconds. initial: int32 (V,) labelling to start from, −1 where
     unknown; a variable without one starts at the label that is best by its own energies. Forests and lattices in the
     same plan are solved exactly.
 
-    Raises FactorGraphError for loopy components with factors of arity above 2.
+    Raises FactorGraphError for loopy components with factors of arity above 3.
     """
 
     cycles: int = 100
@@ -70,7 +70,7 @@ class Expansion(Solver):
         asked = answer_forests(asked, answer, self.threads, self.time_limit)
         if not asked.components.size:
             return
-        check_pairs(asked, type(self).__name__)
+        check_narrow(asked, type(self).__name__)
         clock = Clock(self.time_limit)
         labels = start(asked, self.initial)
 

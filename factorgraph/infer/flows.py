@@ -171,18 +171,25 @@ class Network:
         u, v = (key // most).astype(np.int32), (key % most).astype(np.int32)
         return Pairs(u, v, first, joined[order], np.empty(key.size, np.int32))
 
+    def tables(self, asked: Asked) -> tuple[Any, ...]:
+        """What kernels read of the energies; the last is the share of an entry that counts as rounding."""
+        rounding = 8 * float(np.finfo(asked.energies.dtype).eps)
+        return self.plan.factors, self.plan.states, asked.energies, rounding
+
+    def costs(self, asked: Asked, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+        """Linear terms float64 (size, 2), and what reduced factors add to the tables of pairs, (P or 0, 4)."""
+        plan, energies, bias, _ = asked
+        cost = np.zeros((self.size, 2))
+        add_unaries(self.unaries, plan.factors, energies, choice, self.node, cost)
+        if bias.size:
+            add_bias(self.variables, plan.offsets, bias, choice, self.node, cost)
+        return cost, self._reduce(asked, choice, cost) if self.triples.size else np.zeros((0, 4))
+
     def ask(self, asked: Asked, choice: Choice, mode: int = TRUNCATE) -> int:
         """Set costs and capacities for a choice between two labels (V,) each; returns how many pairs are odd."""
-        plan, energies, bias, _ = asked
-        rounding = 8 * float(np.finfo(energies.dtype).eps)
-        tables = (plan.factors, plan.states, energies, rounding)
-        self.cost = np.zeros((self.size, 2))
-        add_unaries(self.unaries, plan.factors, energies, choice, self.node, self.cost)
-        if bias.size:
-            add_bias(self.variables, plan.offsets, bias, choice, self.node, self.cost)
-        extra = np.zeros((0, 4))
-        if self.triples.size:
-            extra = self._reduce(asked, choice)
+        energies = asked.energies
+        tables = self.tables(asked)
+        self.cost, extra = self.costs(asked, choice)
         count = self.pairs.u.size
         self.split = Split(np.empty(count), np.empty(count), np.empty(count, np.uint8))
         spans = [(low, min(low + PAIRS, count)) for low in range(0, count, PAIRS)]
@@ -195,8 +202,11 @@ class Network:
             odd += split_pairs(*span, *about, self.split, mode)
         return odd
 
-    def _reduce(self, asked: Asked, choice: Choice) -> np.ndarray:
-        """Tables float64 (P, 4) of the pairs that reduced factors add to; their linear terms go to the costs."""
+    def _reduce(self, asked: Asked, choice: Choice, cost: np.ndarray) -> np.ndarray:
+        """Tables float64 (P, 4) of the pairs that reduced factors add to; their linear terms go to the costs.
+
+        `constant` float64 (T,) is what is left, `weight` the sum of all entries' sizes.
+        """
         plan, factors = self.plan, self.plan.factors
         scope = factors.var[factors.row[self.triples, SCOPE][:, None] + np.arange(3)]
         states = plan.states[scope]
@@ -215,25 +225,41 @@ class Network:
         ]
         cubic = table[1, 1, 1] - table[0, 0, 0] - sum(linear) - sum(joint)
         down, up = np.minimum(cubic, 0), np.maximum(cubic, 0)
+        self.constant, self.weight = table[0, 0, 0] + up, abs(table).sum((0, 1, 2))
         extra = np.zeros((self.pairs.u.size, 4))
         for m in range(3):
-            np.add.at(self.cost[:, 1], self.node[scope[:, m]], linear[m])
-            np.add.at(self.cost[:, 0], self.node[scope[:, m]], -up)
+            np.add.at(cost[:, 1], self.node[scope[:, m]], linear[m])
+            np.add.at(cost[:, 0], self.node[scope[:, m]], -up)
             np.add.at(extra[:, 3], self.places[m], joint[m])
             np.add.at(extra[:, 0], self.places[m], up)
             extra[self.places[3 + m], 3] = down
             extra[self.places[3 + m], 0] = -up
         z = self.variables.size + np.arange(self.triples.size)
-        self.cost[z, 1], self.cost[z, 0] = -2 * down, 2 * up
+        cost[z, 1], cost[z, 0] = -2 * down, 2 * up
         return extra
 
     def odd(self) -> np.ndarray:
         """bool (C,): components with a pair that is not submodular, or a factor of arity 3 that forbids."""
-        out = np.zeros(self.plan.n_components, bool)
+        out = self.unreduced()
         out[self.plan.component[self.pairs.u[self.split.odd == 1]]] = True
+        return out
+
+    def unreduced(self) -> np.ndarray:
+        """bool (C,): components with a factor of arity 3 that forbids something, which is left out of the network."""
+        out = np.zeros(self.plan.n_components, bool)
         if self.triples.size:
             at = self.plan.factors.row[self.triples[self.refused], SCOPE]
             out[self.plan.component[self.plan.factors.var[at]]] = True
+        return out
+
+    @property
+    def owner(self) -> np.ndarray:
+        """int (size,): the component of every vertex, −1 of those that are nobody's."""
+        out = np.full(self.size, -1, np.int64)
+        out[self.where] = self.plan.component[self.variables]
+        if self.triples.size:
+            first = self.plan.factors.var[self.plan.factors.row[self.triples, SCOPE]]
+            out[self.variables.size :] = self.plan.component[first]
         return out
 
     def fill(self) -> None:

@@ -276,21 +276,19 @@ def unpack_pairs(listed, factors, u, v):
 
 
 @kernel
-def roof_pairs(pairs, factors, states, energies, x, y, odd, out):
-    """out[p] = E(x_u, x_v) + E(y_u, y_v), or where the pair is odd E(x_u, y_v) + E(y_u, x_v); labels x, y (V,)."""
-    for p in range(pairs.u.size):
-        first = p
-        last = p + 1
-        if pairs.first.size > 0:
-            first = pairs.first[p]
-            last = pairs.first[p + 1]
-        for i in range(first, last):
-            f = pairs.factor[i]
-            u = factors.var[factors.row[f, SCOPE]]
-            v = factors.var[factors.row[f, SCOPE] + 1]
-            if odd[p]:
-                out[p] += _energy(factors, states, energies, f, x[u], y[v])
-                out[p] += _energy(factors, states, energies, f, y[u], x[v])
+def roof_pairs(pairs, tables, choice, extra, node, sides, odd, out):
+    """out[p] = E(x_u, x_v) + E(y_u, y_v), or where the pair is odd E(x_u, y_v) + E(y_u, x_v).
+
+    sides uint8 (n, 2): x and y of every vertex, 0 or 1. For tables and extra see split_pairs.
+    """
+    for p in range(out.size):
+        a, b, c, d = _pair(p, pairs, tables, choice, extra)
+        i = node[pairs.u[p]]
+        j = node[pairs.v[p]]
+        for side in range(2):
+            left = sides[i, side]
+            right = sides[j, 1 - side if odd[p] else side]
+            if left == 0:
+                out[p] += a if right == 0 else b
             else:
-                out[p] += _energy(factors, states, energies, f, x[u], x[v])
-                out[p] += _energy(factors, states, energies, f, y[u], y[v])
+                out[p] += c if right == 0 else d

@@ -134,6 +134,15 @@ class Roof:
         self.flow.excess[n:] = -self.flow.excess[:n]
         push(self.arcs, self.flow, clock)
 
+    def hold(self, at: np.ndarray, values: np.ndarray, clock: Clock) -> bool:
+        """Push on with vertices `at` of the network held at `values`; whether that came to its end in time."""
+        n, flow = self.network.size, self.flow
+        one, zero = at[values == 1], at[values == 0]
+        up, down = np.concatenate([one, zero + n]), np.concatenate([zero, one + n])
+        flow.marked[up[flow.excess[up] == -np.inf]] |= UNBOUNDED
+        flow.excess[up], flow.excess[down] = np.inf, -np.inf
+        return push(self.arcs, flow, clock)
+
     def labels(self) -> np.ndarray:
         """int8 per vertex of the network: 0, 1, or −1 where it is open."""
         n = self.network.size

@@ -31,10 +31,10 @@ from .solver import evaluate
 
 #: Variables of a problem that is probed: what is found is merged one by one.
 MOST = 20_000
-#: Arcs visited, of all components: some tenths of a second.
-VISITS = 50_000_000
-#: The share of the time left that may be spent.
-SHARE = 0.1
+#: Without a time limit: arcs visited, of all components, some tenths of a second; with one, the share of what is left.
+VISITS, SHARE = 15_000_000, 0.1
+#: Variables in a row whose probing finds nothing, after which a component is left alone.
+PATIENCE = 100
 #: Shares of the variables that `improve` holds, in turn.
 HELD = (0.1, 0.2, 0.4, 0.6)
 
@@ -46,8 +46,10 @@ def probe(asked: Asked, deadline: float = np.inf) -> Step:
     problems of more than MOST variables stay as they are.
     """
     plan, count = asked.plan, asked.plan.n_components
-    lost, left = np.full(count, -1, np.int64), VISITS
-    clock = Clock(SHARE * (deadline - perf_counter()) if deadline < np.inf else None)
+    lost, left = np.full(count, -1, np.int64), float(VISITS)
+    clock = Clock(None)
+    if deadline < np.inf:
+        left, clock = np.inf, Clock(SHARE * (deadline - perf_counter()))
     classes = Classes(plan.states.size)
     node = np.zeros(plan.states.size, np.int32)
     fit = (plan.kinds == LOOPY) & fitting(plan, np.arange(count), 3, 2)
@@ -175,18 +177,18 @@ class Classes:
         return root, opposite, value
 
 
-def _probe(held: Held, classes: Classes, left: int) -> bool:
+def _probe(held: Held, classes: Classes, left: float) -> bool:
     """Probe the open variables one after the other, for about `left` visits; False proves the component infeasible."""
     v = held.roof.network.variables
     if held.roof.lost().any():
         return False
-    known = held.roof.labels()[held.roof.network.where]
+    known, idle = held.roof.labels()[held.roof.network.where], 0
     for p in np.flatnonzero(known < 0):
-        if held.visits > left or held.clock.over():
+        if held.visits > left or idle == PATIENCE or held.clock.over():
             break
         if known[p] >= 0 or classes.parent[v[p]] != v[p]:
             continue
-        at = np.array([p])
+        at, idle = np.array([p]), idle + 1
         low, high = (held.labels(at, np.array([value])) for value in range(2))
         if low is None or high is None:
             if low is high:
@@ -195,10 +197,13 @@ def _probe(held: Held, classes: Classes, left: int) -> bool:
         else:
             agreed = (low >= 0) & (high >= 0) & (known < 0)
             for q in np.flatnonzero(agreed & (low != high)):
-                classes.join(int(v[q]), int(v[p]), int(low[q]))
+                if q != p:
+                    classes.join(int(v[q]), int(v[p]), int(low[q]))
+                    idle = 0
             sure = np.flatnonzero(agreed & (low == high))
             values = low[sure]
         if sure.size:
+            idle = 0
             found = held.labels(sure, values, keep=True)
             if found is None:
                 return False

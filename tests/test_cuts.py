@@ -259,6 +259,76 @@ def test_expansion_of_potts_ends_within_twice_the_optimum(chunk):
 MASKS = {n: list(itertools.product([False, True], repeat=n)) for n in range(3, 8)}
 
 
+def move_of(spec: Spec, labels: np.ndarray, other: np.ndarray) -> float:
+    """The least energy of labellings that take every label from one of the two."""
+    return min(map(spec.energy, itertools.product(*zip(labels.tolist(), other.tolist(), strict=True))))
+
+
+@chunks
+def test_expansions_of_metrics_are_best_and_of_others_better_than_none(chunk):
+    """At the end no expansion of a truncated distance lowers the energy; of squared ones energies do not rise."""
+    for seed in range(CHUNK // 5):
+        rng = np.random.default_rng([15, chunk, seed])
+        n, k = int(rng.integers(3, 7)), int(rng.integers(3, 5))
+        pairs, start = random_pairs(rng, n, 2 * n), rng.integers(0, k, n)
+        gaps = abs(np.subtract.outer(np.arange(k), np.arange(k))).astype(float)
+        for table in (np.minimum(gaps, 2), gaps**2, np.minimum(gaps**2, 5), rng.integers(-4, 5, (k, k)).astype(float)):
+            factors = random_unaries(rng, [k] * n) + [(pair, rng.integers(0, 4) * table) for pair in pairs]
+            spec = Spec([k] * n, [False] * n, factors)
+            solution = fg.solve(declared(spec), method="expansion", initial={"x": start})
+            assert spec.energy(solution.labels["x"]) == solution.energy <= spec.energy(start)
+            if table.max() <= 2 and table.min() == 0 and (table == table.T).all():
+                assert solution.energy == min(
+                    move_of(spec, solution.labels["x"], np.full(n, label)) for label in range(k)
+                )
+
+
+def test_expansions_by_roof_duality_are_far_below_their_start():
+    """Random tables are no metric: truncating them is too timid, and TRW-S bounds how far the rest is."""
+    rng = np.random.default_rng(16)
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=(30, 30), states=6)
+    unary = rng.random((30, 30, 6))
+    g.add(fg.Table(unary), x)
+    table = fg.Table(rng.random((6, 6)))
+    g.add(table, x[1:], x[:-1])
+    g.add(table, x[:, 1:], x[:, :-1])
+    start, bound = fg.energy(g, {"x": unary.argmin(-1)}), fg.solve(g, method="trw-s").bound
+    assert fg.solve(g, method="expansion").energy - bound < 0.25 * (start - bound)
+
+
+@pytest.mark.parametrize("kind", ["huge", "tiny", "infinite", "zero", "equal"])
+def test_adversarial_energies_are_exact(kind):
+    """Sums of these energies are exact in float64, so that the minimum is, to the last bit."""
+    scale = {"huge": 2.0**900, "tiny": 2.0**-1060}.get(kind, 1.0)
+    for seed in range(40):
+        rng = np.random.default_rng([17, seed])
+        n = int(rng.integers(3, 8))
+        low, high = {"zero": (0, 1), "equal": (1, 2)}.get(kind, (0, 9))
+        factors = [((v,), rng.integers(low, high, 2) * scale) for v in range(n)]
+        for pair in random_pairs(rng, n, 3 * n):
+            t = np.zeros((2, 2))
+            t[0, 1], t[1, 0] = rng.integers(low, high, 2) * scale
+            if kind == "infinite":
+                t[0, 1] = t[0, 1] if rng.random() < 0.5 else INF
+                t[1, 0] = t[1, 0] if rng.random() < 0.8 else INF
+            factors.append((pair, t))
+        law_min_cut(Spec([2] * n, [False] * n, factors))
+
+
+def test_mixed_sizes_end_and_are_cuts():
+    """Grids of 2**0 … 2**500, of 2**-1000 … 1, of nothing: the number of steps does not depend on capacities."""
+    rng = np.random.default_rng(18)
+    begin = time.perf_counter()
+    for kind in KINDS:
+        grid, flow, _, edges = random_grid(rng, kind, 60, 60)
+        excess = flow.excess.copy()
+        assert push(grid, flow, Clock(None))
+        if not (flow.marked & UNBOUNDED > 0).any():
+            assert flow.total[0] == pytest.approx(cut_value(edges, excess, flow.dist > 0), rel=1e-9)
+    assert time.perf_counter() - begin < 20
+
+
 def test_moves_reach_the_optimum_of_grids_with_few_labels():
     """On a grid of 40 × 40 with 3 labels moves come within a percent of the minimum-cut bound of two labels each."""
     rng = np.random.default_rng(5)

@@ -6,9 +6,9 @@ Boykov, Veksler, Zabih, "Fast approximate energy minimization via graph cuts" (2
     swap of α and β     every variable labelled α or β takes one of the two
 
 A move is exact where the choice is submodular: expansions where E(i, j) + E(α, α) ≤ E(i, α) + E(α, j) (metrics), swaps
-where E(α, α) + E(β, β) ≤ E(α, β) + E(β, α). Other pairs are truncated (kernels/cuts.py), and a move is taken only
-where it lowers the energy: energies never rise. Expansions of Potts factors with energies ≥ 0 end within twice the
-optimum.
+where E(α, α) + E(β, β) ≤ E(α, β) + E(β, α). Elsewhere it goes as far as roof duality is sure of it (qpbo.py). A move is
+taken only where it lowers the energy: energies never rise. Expansions of Potts factors with energies ≥ 0 end within
+twice the optimum.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ..kernels.structure import LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 from ..plan import Asked, Plan
 from .dynamic import answer_forests
-from .flows import Choice, Clock, Network, each_part, push
-from .qpbo import check_narrow
+from .flows import Choice, Clock, Network, each_part
+from .qpbo import best_choice, check_narrow
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 
@@ -92,12 +92,11 @@ class Expansion(Solver):
             if idle == len(moves) or clock.over():
                 return
             choice = self.choice(plan, network, labels, move)
-            network.ask(asked, choice)
-            network.fill()
-            if not push(network.network, network.flow, clock):
+            taken = best_choice(network, asked, choice, clock)
+            if taken is None:
                 return
             moved = labels.copy()
-            moved[v] = np.where(network.taken(), choice[1][v], choice[0][v])
+            moved[v] = np.where(taken, choice[1][v], choice[0][v])
             energy = evaluate(asked, moved)[1]
             better = energy < least
             least[better] = energy[better]

@@ -20,7 +20,6 @@ import numpy as np
 
 from ..kernels.arcs import Grid, Pairs, Sparse, count_arcs, grid_width, place_arcs, set_grid_arcs
 from ..kernels.cuts import (
-    TRUNCATE,
     Split,
     add_bias,
     add_unaries,
@@ -185,7 +184,7 @@ class Network:
             add_bias(self.variables, plan.offsets, bias, choice, self.node, cost)
         return cost, self._reduce(asked, choice, cost) if self.triples.size else np.zeros((0, 4))
 
-    def ask(self, asked: Asked, choice: Choice, mode: int = TRUNCATE) -> int:
+    def ask(self, asked: Asked, choice: Choice) -> int:
         """Set costs and capacities for a choice between two labels (V,) each; returns how many pairs are odd."""
         energies = asked.energies
         tables = self.tables(asked)
@@ -199,7 +198,7 @@ class Network:
                 pass
         odd = 0
         for span in spans:
-            odd += split_pairs(*span, *about, self.split, mode)
+            odd += split_pairs(*span, *about, self.split)
         return odd
 
     def _reduce(self, asked: Asked, choice: Choice, cost: np.ndarray) -> np.ndarray:

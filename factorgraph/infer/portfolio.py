@@ -4,7 +4,7 @@ One after the other, each on the components whose gap is still open:
 
     minimum cut     binary and submodular
     elimination     whatever fits, in memory and in time, after a few passes of TRW-S where it is large
-    roof duality    of binary pairs: what all best labellings have, and a bound
+    roof duality    binary, of arity at most 3: what all best labellings have, and a bound
     reductions      where they pay: what is left falls apart, and each part is asked again
     TRW-S           bounds, labellings rounded from them, moves
     expansions      of pairs, from the best labelling, fused with it
@@ -200,9 +200,9 @@ class Portfolio:
         self._take(chosen[pays], labels, bounds[pays], worst[pays], names[pays])
 
     def _persist(self, chosen: np.ndarray, part: Asked) -> Asked:
-        """The same question, in which binary components of pairs keep what all of their best labellings have."""
+        """The same question, in which binary components keep what all of their best labellings have."""
         plan = part.plan
-        fit = fitting(plan, part.components, arity=2, states=2)
+        fit = fitting(plan, part.components, arity=3, states=2)
         if not fit.any():
             return part
         labels, bound = persistent(part.part(fit), self.auto.threads)

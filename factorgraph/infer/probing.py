@@ -17,7 +17,6 @@ from time import perf_counter
 
 import numpy as np
 
-from ..kernels.cuts import FLIP
 from ..kernels.maxflow import WORK
 from ..kernels.network import Network as Tables
 from ..kernels.structure import LOOPY
@@ -59,7 +58,7 @@ def probe(asked: Asked, deadline: float = np.inf) -> Step:
     for c in np.flatnonzero(fit):
         if left > 0 and not clock.over():
             network = Network(plan, np.array([c]), node)
-            network.ask(asked, both(plan), FLIP)
+            network.ask(asked, both(plan))
             if not network.unreduced().any():
                 held = Held(network, clock)
                 if not _probe(held, classes, left):
@@ -92,7 +91,7 @@ def improve(asked: Asked, labels: np.ndarray, tries: int = 100, seed: int = 0, d
     best, node = labels.astype(np.int32), np.zeros(plan.states.size, np.int32)
     for c in asked.components:
         network = Network(plan, np.array([c]), node)
-        network.ask(asked, both(plan), FLIP)
+        network.ask(asked, both(plan))
         held, v = Held(network, clock), network.variables
         for number in range(tries):
             if clock.over():
@@ -131,13 +130,11 @@ class Held:
         network, flow = self.roof.network, self.roof.flow
         for array, saved in zip((flow.residual, flow.excess, flow.marked), self.saved):
             array[:] = saved
-        done = self.roof.hold(network.where[at], values, self.clock)
+        self.roof.hold(network.where[at], values, self.clock)
         self.visits += flow.residual.size + flow.excess.size + int(flow.state[WORK])
-        if not done:
-            return np.full(network.where.size, -1, np.int8)
         if self.roof.lost().any():
             return None
-        if keep:
+        if keep and self.roof.done:
             self._save()
         return self.roof.labels()[network.where]
 

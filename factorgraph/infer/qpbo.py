@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import FactorGraphError
 from ..kernels.arcs import Pairs
-from ..kernels.cuts import FLIP, roof_pairs, set_capacities, set_excess
+from ..kernels.cuts import roof_pairs, set_capacities, set_excess
 from ..kernels.maxflow import UNBOUNDED
 from ..kernels.structure import LATTICE
 from ..plan import Asked
@@ -43,7 +43,7 @@ def persistent(asked: Asked, threads: int | None = None) -> tuple[np.ndarray, np
     labels, bounds = np.full(plan.states.size, -1, np.int32), np.zeros(plan.n_components)
 
     def label(network: Network) -> np.ndarray:
-        network.ask(asked, choice, FLIP)
+        network.ask(asked, choice)
         roof, v = Roof(network, clock), network.variables
         found = roof.labels()[network.where]
         found[network.unreduced()[plan.component[v]]] = -1
@@ -74,19 +74,25 @@ def fuse(asked: Asked, first: np.ndarray, second: np.ndarray, threads: int | Non
     fused, clock = choice[0].copy(), Clock(None)
 
     def label(network: Network) -> None:
-        v = network.variables
-        if network.ask(asked, choice) == 0:
-            network.fill()
-            push(network.network, network.flow, clock)
-            taken = network.taken()
-        else:
-            network.ask(asked, choice, FLIP)
-            taken = Roof(network, clock).labels()[network.where] == 1
-        fused[v] = np.where(taken, choice[1][v], choice[0][v])
+        taken = best_choice(network, asked, choice, clock)
+        if taken is not None:
+            v = network.variables
+            fused[v] = np.where(taken, choice[1][v], choice[0][v])
 
     each_part(asked, label, threads, clock)
     keep_better(asked, fused, choice[0])
     return fused
+
+
+def best_choice(network: Network, asked: Asked, choice: Choice, clock: Clock) -> np.ndarray | None:
+    """bool per variable of the network: whether it takes its second label in the best choice, where pairs are
+    submodular, else in what roof duality says of all best ones, which costs at most what the first labels do. None
+    where the time is up."""
+    if network.ask(asked, choice) > 0:
+        roof = Roof(network, clock)
+        return roof.labels()[network.where] == 1 if roof.done else None
+    network.fill()
+    return network.taken() if push(network.network, network.flow, clock) else None
 
 
 def keep_better(asked: Asked, labels: np.ndarray, old: np.ndarray) -> np.ndarray:
@@ -113,8 +119,10 @@ def check_narrow(asked: Asked, where: str, states: int = np.iinfo(np.int32).max)
 
 
 class Roof:
-    """The minimum cut of the doubled network of what `network` has been asked under FLIP: x_v is vertex v, 1 − x_v is
-    vertex network.size + v of the flow."""
+    """The minimum cut of the doubled network of what `network` has been asked.
+
+    x_v is vertex v of the flow, 1 − x_v vertex network.size + v. done: the time was enough; else all is open.
+    """
 
     def __init__(self, network: Network, clock: Clock):
         self.network = network
@@ -132,22 +140,22 @@ class Roof:
             set_capacities(0, odd.size, own, network.split, self.arcs, every, self.flow.residual)
         set_excess(network.cost, self.flow.excess[:n], self.flow.marked[:n])
         self.flow.excess[n:] = -self.flow.excess[:n]
-        push(self.arcs, self.flow, clock)
+        self.done = push(self.arcs, self.flow, clock)
 
-    def hold(self, at: np.ndarray, values: np.ndarray, clock: Clock) -> bool:
-        """Push on with vertices `at` of the network held at `values`; whether that came to its end in time."""
+    def hold(self, at: np.ndarray, values: np.ndarray, clock: Clock) -> None:
+        """Push on with vertices `at` of the network held at `values`."""
         n, flow = self.network.size, self.flow
         one, zero = at[values == 1], at[values == 0]
         up, down = np.concatenate([one, zero + n]), np.concatenate([zero, one + n])
         flow.marked[up[flow.excess[up] == -np.inf]] |= UNBOUNDED
         flow.excess[up], flow.excess[down] = np.inf, -np.inf
-        return push(self.arcs, flow, clock)
+        self.done = push(self.arcs, flow, clock)
 
     def labels(self) -> np.ndarray:
         """int8 per vertex of the network: 0, 1, or −1 where it is open."""
         n = self.network.size
         source, mirror = self.flow.dist[:n] > 0, self.flow.dist[n:] > 0
-        return np.where(source == mirror, -1, source).astype(np.int8)
+        return np.where((source == mirror) | (not self.done), -1, source).astype(np.int8)
 
     def lost(self) -> np.ndarray:
         """bool per vertex of the network: a path of infinite capacity began there, so that its component has no

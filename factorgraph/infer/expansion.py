@@ -24,8 +24,9 @@ from ..kernels.minsum import unary_costs
 from ..kernels.structure import LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 from ..plan import Asked, Plan
+from .cubic import Choice
 from .dynamic import answer_forests
-from .flows import Choice, Clock, Network, each_part
+from .flows import Clock, Network, each_part
 from .qpbo import best_choice, check_narrow
 from .solution import Status
 from .solver import Answer, Solver, evaluate

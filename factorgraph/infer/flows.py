@@ -2,10 +2,7 @@
 
 Large components of variables in a row get a network of their own (implicit, where it is a grid), the others share
 sparse ones. Which do depends on the plan only, so that answers have the same bytes for any number of threads.
-
-A factor of arity 3 is the polynomial Σ c_S Π_{i ∈ S} x_i. Its cubic term a x_u x_v x_w becomes quadratic by one more
-variable z: for a < 0 it is min over z of a z (x_u + x_v + x_w − 2), for a > 0 the same in 1 − x, which adds a to
-E(0, 0) of the three pairs (Kolmogorov, Zabih 2004, section 4).
+Factors of arity 3 have one more variable each (cubic.py).
 """
 
 from __future__ import annotations
@@ -31,8 +28,9 @@ from ..kernels.cuts import (
     unpack_pairs,
 )
 from ..kernels.maxflow import PAUSED, STATE, UNBOUNDED, Flow, prepare, run
-from ..kernels.structure import OFFSET, SCOPE
+from ..kernels.structure import SCOPE
 from ..plan import Asked, Plan
+from .cubic import Choice, cubic_terms, scopes_of
 from .spread import spread
 
 #: Variables in a row that make a network of their own worth a look at whether it is a grid.
@@ -43,9 +41,6 @@ SHARE = 1e6
 PAIRS, VISITS = 4_000_000, 3_000_000
 #: Work of a flow per configuration, in configurations swept: what decides about threads.
 WEIGHT = 10
-
-Choice = tuple[np.ndarray, np.ndarray]
-
 
 class Clock:
     """When to stop: at a deadline, or because nobody waits for the answer any more."""
@@ -156,7 +151,7 @@ class Network:
         """Pairs of factors of arity 2 and of the reduced ones; remembers where the tables of the latter go."""
         factors = self.plan.factors
         at = factors.row[joined, SCOPE]
-        scope = factors.var[factors.row[self.triples, SCOPE][:, None] + np.arange(3)].astype(np.int64)
+        scope = scopes_of(self.plan, self.triples)
         ends = [np.stack([factors.var[at], factors.var[at + 1]], 1)]
         ends += [scope[:, [i, j]] for i, j in itertools.combinations(range(3), 2)]
         ends += [np.stack([scope[:, i], auxiliary], 1) for i in range(3)]
@@ -202,34 +197,14 @@ class Network:
         return odd
 
     def _reduce(self, asked: Asked, choice: Choice, cost: np.ndarray) -> np.ndarray:
-        """Tables float64 (P, 4) of the pairs that reduced factors add to; their linear terms go to the costs.
-
-        `constant` float64 (T,) is what is left, `weight` the sum of all entries' sizes.
-        """
-        plan, factors = self.plan, self.plan.factors
-        scope = factors.var[factors.row[self.triples, SCOPE][:, None] + np.arange(3)]
-        states = plan.states[scope]
-        table = np.empty((2, 2, 2, self.triples.size))
-        for x in itertools.product(range(2), repeat=3):
-            i, j, k = (choice[x[m]][scope[:, m]] for m in range(3))
-            entry = (i.astype(np.int64) * states[:, 1] + j) * states[:, 2] + k
-            table[x] = asked.energies[factors.row[self.triples, OFFSET] + entry]
-        self.refused = ~np.isfinite(table).all((0, 1, 2))
-        table[:, :, :, self.refused] = 0
-        linear = [table[1, 0, 0] - table[0, 0, 0], table[0, 1, 0] - table[0, 0, 0], table[0, 0, 1] - table[0, 0, 0]]
-        joint = [
-            table[1, 1, 0] - table[1, 0, 0] - table[0, 1, 0] + table[0, 0, 0],
-            table[1, 0, 1] - table[1, 0, 0] - table[0, 0, 1] + table[0, 0, 0],
-            table[0, 1, 1] - table[0, 1, 0] - table[0, 0, 1] + table[0, 0, 0],
-        ]
-        cubic = table[1, 1, 1] - table[0, 0, 0] - sum(linear) - sum(joint)
-        down, up = np.minimum(cubic, 0), np.maximum(cubic, 0)
-        self.constant, self.weight = table[0, 0, 0] + up, abs(table).sum((0, 1, 2))
-        extra = np.zeros((self.pairs.u.size, 4))
+        """Tables float64 (P, 4) of the pairs that reduced factors add to; their linear terms go to the costs."""
+        self.terms = terms = cubic_terms(asked, choice, self.triples)
+        down, up = np.minimum(terms.cubic, 0), np.maximum(terms.cubic, 0)
+        scope, extra = scopes_of(self.plan, self.triples), np.zeros((self.pairs.u.size, 4))
         for m in range(3):
-            np.add.at(cost[:, 1], self.node[scope[:, m]], linear[m])
+            np.add.at(cost[:, 1], self.node[scope[:, m]], terms.linear[m])
             np.add.at(cost[:, 0], self.node[scope[:, m]], -up)
-            np.add.at(extra[:, 3], self.places[m], joint[m])
+            np.add.at(extra[:, 3], self.places[m], terms.joint[m])
             np.add.at(extra[:, 0], self.places[m], up)
             extra[self.places[3 + m], 3] = down
             extra[self.places[3 + m], 0] = -up
@@ -247,8 +222,7 @@ class Network:
         """bool (C,): components with a factor of arity 3 that forbids something, which is left out of the network."""
         out = np.zeros(self.plan.n_components, bool)
         if self.triples.size:
-            at = self.plan.factors.row[self.triples[self.refused], SCOPE]
-            out[self.plan.component[self.plan.factors.var[at]]] = True
+            out[self.plan.component[scopes_of(self.plan, self.triples[self.terms.refused])[:, 0]]] = True
         return out
 
     @property
@@ -257,8 +231,7 @@ class Network:
         out = np.full(self.size, -1, np.int64)
         out[self.where] = self.plan.component[self.variables]
         if self.triples.size:
-            first = self.plan.factors.var[self.plan.factors.row[self.triples, SCOPE]]
-            out[self.variables.size :] = self.plan.component[first]
+            out[self.variables.size :] = self.plan.component[scopes_of(self.plan, self.triples)[:, 0]]
         return out
 
     def fill(self) -> None:

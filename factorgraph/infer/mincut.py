@@ -18,7 +18,8 @@ from ..errors import FactorGraphError
 from ..kernels.potentials import potentials
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
-from .flows import VISITS, Choice, Clock, Network, each_part, fitting, push
+from .cubic import Choice
+from .flows import VISITS, Clock, Network, each_part, fitting, push
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 

@@ -7,7 +7,7 @@ The network has a vertex for x_v and one for 1 − x_v. A submodular pair joins 
 other joins x_u to 1 − x_v and 1 − x_u to x_v. Half of its minimum cut is the bound of the linear relaxation. In the cut
 with the least source side, v is 1 where x_v is on that side, 0 where 1 − x_v is, and open where neither is. *Strong
 persistency*: every best labelling has these 0s and 1s. *Autarky*: writing them over any labelling never costs more.
-Factors of arity 3 are made quadratic first (flows.py): every best labelling is one of the larger problem too.
+Factors of arity 3 are made quadratic first (cubic.py): every best labelling is one of the larger problem too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from ..kernels.cuts import roof_pairs, set_capacities, set_excess
 from ..kernels.maxflow import UNBOUNDED
 from ..kernels.structure import LATTICE
 from ..plan import Asked
-from .flows import Choice, Clock, Network, each_part, fitting, new_flow, push, sparse
+from .cubic import Choice
+from .flows import Clock, Network, each_part, fitting, new_flow, push, sparse
 from .mincut import both
 from .solver import evaluate
 
@@ -179,8 +180,8 @@ class Roof:
         scale = np.bincount(of_pair, abs(joint), count) + np.bincount(of_vertex, abs(unary), count)
         if network.triples.size:
             of_triple = owner[network.variables.size :]
-            total += np.bincount(of_triple, 2 * network.constant, count)
-            scale += np.bincount(of_triple, network.weight, count)
+            total += np.bincount(of_triple, 2 * network.terms.constant, count)
+            scale += np.bincount(of_triple, network.terms.weight, count)
         total = np.where(scale < np.inf, total / 2 - ROUNDING * np.minimum(scale, 1e300), np.inf)
         total[owner[self.lost() & used]] = np.inf
         total[network.unreduced()] = -np.inf

@@ -107,6 +107,14 @@ def test_a_frustrated_grid_is_proven_by_probing():
     assert (improve(asked, start, tries=40) == better).all()
 
 
+def test_holding_some_improves_what_bounds_and_moves_find():
+    """A grid that nothing proves: `auto` ends below what TRW-S ends at, and says who found it."""
+    g = random_grid(40, 2)
+    solution, rounded = fg.solve(g), fg.solve(g, method="trw-s")
+    assert solution.status == fg.Status.BOUNDED and solution.components.method.tolist() == ["roof duality"]
+    assert rounded.bound <= solution.bound <= solution.energy < rounded.energy
+
+
 def test_time_is_kept():
     g = random_grid(60, 1)
     asked = asked_of(g)

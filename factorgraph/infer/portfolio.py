@@ -9,6 +9,7 @@ One after the other, each on the components whose gap is still open:
     TRW-S           bounds, labellings rounded from them, moves
     expansions      of pairs, from the best labelling, fused with it
     exact search    with a time limit only, and within a share of it
+    holding some    of the variables where they are binary: roof duality improves the others
     TRW-S           kicks: labels are disturbed and improved again, for half of the rest of the time
     neighbourhoods  all but a few variables get their best labels together, again and again
 
@@ -32,12 +33,13 @@ from .expansion import Expansion, alike
 from .flows import fitting
 from .mincut import MinCut
 from .neighbourhoods import Neighbourhoods
+from .probing import improve
 from .qpbo import fuse, persistent
 from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
 from .solver import Answer, Solver, evaluate, sums_of_minima
-from .trws import TRWS
+from .trws import GRID, TRWS
 
 if TYPE_CHECKING:
     from .auto import Auto
@@ -46,10 +48,13 @@ if TYPE_CHECKING:
 LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
 #: Bytes that reductions take per table entry, at most.
 BYTES = 64
-#: Reductions that leave more than this share of a component's table entries are not used.
-WORTH = 0.9
-#: Shares of the time left: bounds, expansions, search, kicks. The first rest when they stagnate.
-BOUNDS, MOVES, SEARCH, KICKS = 0.7, 0.3, 0.7, 0.5
+#: Reductions that leave more than this share of a component's table entries are not used; the second is for grids that
+#: sweeps know as such, which what is left of them is not.
+WORTH, LITTLE = 0.9, 0.5
+#: Shares of the time left: bounds, expansions, search, holding, kicks. The first rest when they stagnate.
+BOUNDS, MOVES, SEARCH, HOLD, KICKS = 0.7, 0.3, 0.7, 0.3, 0.5
+#: How often some variables are held, without a time limit.
+TRIES = 20
 #: What search is for: few variables, or not too many and a gap of at most this share of the energy.
 FEW, MANY, NARROW = 1000, 5000, 0.02
 #: Cells that an elimination does in a second at least.
@@ -92,6 +97,8 @@ class Portfolio:
         self._expand(self._open(alike))
         if patient:
             self._search()
+        self._improve()
+        if patient:
             for solver in (TRWS(threads, ENDLESS, kicks=ENDLESS), Neighbourhoods(threads, ENDLESS)):
                 share = self._share(KICKS if isinstance(solver, TRWS) else 1.0)
                 if not self._late():
@@ -177,7 +184,9 @@ class Portfolio:
         broken = chosen[lost]
         self.bound[broken], self.status[broken], self.method[broken] = np.inf, Status.INFEASIBLE, "reduction"
         left = np.bincount(smaller.owner, smaller.asked.plan.work, chosen.size)
-        pays = ~lost & (left <= WORTH * part.plan.work[part.components])
+        grid = np.isin(part.components, list(part.plan.grids))
+        worth = np.where(grid & (np.diff(part.plan.members[0])[part.components] >= GRID), LITTLE, WORTH)
+        pays = ~lost & (left <= worth * part.plan.work[part.components])
         if not pays.any():
             return
         asked = smaller.asked.part(pays[smaller.owner])
@@ -219,10 +228,10 @@ class Portfolio:
         left = self._share(1.0)
         cells = self.elimination.cells if left is None else min(self.elimination.cells, int(left * RATE) + 1)
         solver = replace(self.elimination, cells=cells, time_limit=left)
-        small = replace(solver, cells=min(cells, DEAR))
-        dear = self._open(lambda part: solver.fits(part) & ~small.fits(part))
+        fit = self._open(solver.fits)
+        dear = fit[~replace(solver, cells=min(cells, DEAR)).fits(self.asked.part(fit))]
         self._ask(TRWS(self.auto.threads, PASSES, kicks=0, time_limit=left, initial=self.auto.initial), dear)
-        self._ask(solver, self._open(solver.fits))
+        self._ask(solver, fit[~self._closed()[fit]])
 
     def _search(self) -> None:
         """Exact search, one component after the other."""
@@ -252,6 +261,18 @@ class Portfolio:
         fused = fuse(part, self.labels, answer.labels, self.auto.threads)
         none, names = np.full(chosen.size, -np.inf), np.full(chosen.size, solver.name, object)
         self._take(chosen, fused, none, np.full(chosen.size, Status.APPROXIMATE, np.int8), names)
+
+    def _improve(self) -> None:
+        """Hold some variables of binary components at the best labels, and ask for the others."""
+        chosen = self._open(lambda part: fitting(part.plan, part.components, arity=3, states=2))
+        chosen = chosen[self.minimum[chosen] < np.inf]
+        if not chosen.size or self._late():
+            return
+        patient = self.deadline < np.inf
+        deadline = perf_counter() + (self._share(HOLD) or 0.0) if patient else np.inf
+        labels = improve(self.asked.part(chosen), self.labels, ENDLESS if patient else TRIES, deadline=deadline)
+        none, names = np.full(chosen.size, -np.inf), np.full(chosen.size, "roof duality", object)
+        self._take(chosen, labels, none, np.full(chosen.size, Status.APPROXIMATE, np.int8), names)
 
     def _start(self) -> None:
         """The user's own labelling, where it is complete."""

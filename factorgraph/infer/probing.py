@@ -81,29 +81,36 @@ def probe(asked: Asked, deadline: float = np.inf) -> Step:
 
 def improve(asked: Asked, labels: np.ndarray, tries: int = 100, seed: int = 0, deadline: float = np.inf) -> np.ndarray:
     """A labelling int32 (V,) that costs at most what `labels` do: some variables, drawn by chance, are held at their
-    labels, and what roof duality says of the others is written over theirs, again and again (QPBO-I).
+    labels, and what roof duality says of the others is written over theirs, `tries` times (QPBO-I).
 
-    Errors: FactorGraphError for components that `persistent` refuses, and variables without a label.
+    Errors: FactorGraphError for components that `persistent` refuses.
     """
     check_narrow(asked, "improve", 2)
     plan, random = asked.plan, np.random.default_rng(seed)
     clock = Clock(deadline - perf_counter() if deadline < np.inf else None)
     best, node = labels.astype(np.int32), np.zeros(plan.states.size, np.int32)
+    parts: list[tuple[Asked, Held]] = []
     for c in asked.components:
-        network = Network(plan, np.array([c]), node)
-        network.ask(asked, both(plan))
-        held, v = Held(network, clock), network.variables
-        for number in range(tries):
+        if not clock.over():
+            network = Network(plan, np.array([c]), node)
+            network.ask(asked, both(plan))
+            parts.append((asked._replace(components=network.components), Held(network, clock)))
+    least = [evaluate(part, best)[1][0] for part, _ in parts]
+    for number in range(tries):
+        for i, (part, held) in enumerate(parts):
             if clock.over():
                 return best
+            v = held.roof.network.variables
             some = np.flatnonzero(random.random(v.size) < HELD[number % len(HELD)])
             found = held.labels(some, best[v[some]])
             if found is not None:
-                trial = best.copy()
-                trial[v] = np.where(found < 0, best[v], np.minimum(found, plan.states[v] - 1))
-                part = asked._replace(components=network.components)
-                if evaluate(part, trial)[1] <= evaluate(part, best)[1]:
-                    best = trial
+                old = best[v]
+                best[v] = np.where(found < 0, old, np.minimum(found, plan.states[v] - 1))
+                energy = evaluate(part, best)[1][0]
+                if energy <= least[i]:
+                    least[i] = energy
+                else:  # by rounding, or where factors of arity 3 forbid something
+                    best[v] = old
     return best
 
 

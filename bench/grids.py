@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import factorgraph as fg
-from bench import workloads
+from bench import ours, peers, workloads
 from bench.harness import Measure, Options, Row, alternate, compare, fresh, peak_megabytes
 from bench.twins import machine, trws
 from bench.twins.build import COMPILER
@@ -27,17 +26,7 @@ WEIGHT, SLOPE, CAP = 0.7, 20.0, 40.0
 def potts(options: Options) -> np.ndarray:
     """Unaries float32 (200, 200, 8), uniform in [0, 2)."""
     side = options.size(200, 40)
-    return (2 * np.random.default_rng(1).uniform(size=(side * side, 8))).astype(np.float32).reshape(side, side, 8)
-
-
-def declared(unary: np.ndarray, factor: fg.Factor) -> fg.FactorGraph:
-    """A grid of variables "x" with one factor for all neighbours."""
-    g = fg.FactorGraph()
-    x = g.variables("x", shape=unary.shape[:2], states=unary.shape[2])
-    g.add(fg.Table(unary), x)
-    g.add(factor, x[:, :-1], x[:, 1:])
-    g.add(factor, x[:-1], x[1:])
-    return g
+    return workloads.potts_grid(side, side).astype(np.float32)
 
 
 def edges(height: int, width: int) -> np.ndarray:
@@ -64,7 +53,7 @@ def passes(options: Options) -> Iterator[Row]:
         f"{side}x{side}x16, truncated linear": (large, truncated, (trws.LINEAR, SLOPE, CAP), None),
     }
     for name, (unary, factor, twin, bar) in work.items():
-        question = asked(declared(unary, factor))
+        question = asked(ours.grid(unary, factor))
         engine = grid_messages(question.plan, question)
         assert engine is not None
         calls: dict[str, Callable[[], Any]] = {"ours": partial(engine.iterate, np.ones(1, bool), np.inf, False)}
@@ -82,14 +71,14 @@ def passes(options: Options) -> Iterator[Row]:
 
 def bounds(options: Options) -> Iterator[Row]:
     """Seconds of `fg.solve` to bounds and to a proof, one thread, after a first call."""
-    g = declared(potts(options), fg.Potts(np.float32(WEIGHT)))
+    g = ours.grid(potts(options), fg.Potts(np.float32(WEIGHT)))
     for iterations, bound, bar in ((105, 37443, 0.06), (480, 37454, 0.2)):
         solver = fg.TRWS(iterations=iterations, kicks=0)
         solution = fg.solve(g, method=solver)
         times = alternate({"ours": partial(fg.solve, g, method=solver)}, options.repeat)
         note = f"bound {solution.bound:.1f}, energy {solution.energy:.1f}"
         yield Row(f"200x200x8 to a bound of {bound}", "s", Measure.of(times["ours"]), bar=bar, note=note)
-    g = declared(workloads.stereo(), fg.TruncatedLinear(np.float32(SLOPE), np.float32(CAP)))
+    g = ours.grid(workloads.stereo(), fg.TruncatedLinear(np.float32(SLOPE), np.float32(CAP)))
     solution = fg.solve(g, method="trw-s")
     times = alternate({"ours": partial(fg.solve, g, method="trw-s")}, min(3, options.repeat))
     note = f"{solution.status.name} at {solution.energy:.0f}"
@@ -97,19 +86,16 @@ def bounds(options: Options) -> Iterator[Row]:
 
 
 def labels(options: Options) -> Iterator[Row]:
-    """Energies after some iterations, against alpha-expansion (gco) where it is installed; its costs are integers."""
+    """Energies after some iterations, against alpha-expansion (gco) where it is installed."""
     unary = potts(options)
-    g = declared(unary, fg.Potts(np.float32(WEIGHT)))
-    peer = importlib.util.find_spec("gco") is not None
+    g = ours.grid(unary, fg.Potts(np.float32(WEIGHT)))
+    peer = peers.adapter("gco")
     if peer:
-        import gco
-
-        costs = np.rint(unary.astype(float) * 1e5).astype(np.int32)
-        pairs = (np.rint(WEIGHT * 1e5) * (1 - np.eye(8))).astype(np.int32)
+        expand = peer.expand(unary, WEIGHT * (1 - np.eye(8)))
         begin = time.perf_counter()
-        found = gco.cut_grid_graph_simple(costs, pairs, -1, 4).reshape(unary.shape[:2])
+        found = expand()
         seconds = time.perf_counter() - begin
-        energy = fg.energy(g, {"x": found.astype(np.int32)})
+        energy = fg.energy(g, {"x": found})
     for iterations in (20, 100, 500):
         begin = time.perf_counter()
         solution = fg.solve(g, method=fg.TRWS(iterations=iterations, kicks=0))
@@ -155,11 +141,11 @@ def memory(options: Options) -> Iterator[Row]:
 def stereo_peak(side: int) -> float:
     """Megabytes that a stereo pair adds, or a square of this side."""
     factor = fg.TruncatedLinear(np.float32(SLOPE), np.float32(CAP))
-    fg.solve(declared(np.ones((33, 33, 16), np.float32), factor), method=fg.TRWS(iterations=3))
+    fg.solve(ours.grid(np.ones((33, 33, 16), np.float32), factor), method=fg.TRWS(iterations=3))
 
     def work() -> fg.Solution:
         unary = np.random.default_rng(0).random((side, side, 16), np.float32) if side else workloads.stereo()
-        return fg.solve(declared(unary, factor), method=fg.TRWS(iterations=5, kicks=0) if side else "trw-s")
+        return fg.solve(ours.grid(unary, factor), method=fg.TRWS(iterations=5, kicks=0) if side else "trw-s")
 
     return peak_megabytes(work)
 

@@ -42,6 +42,11 @@ def listed() -> list[dict[str, str]]:
         return list(csv.DictReader(lines, delimiter="\t"))
 
 
+def opened(line: dict[str, str]) -> fg.FactorGraph:
+    """The instance of a line."""
+    return fg.read(folder() / line["file"], folder() / line["evidence"] if line["evidence"] else None)
+
+
 def toulbar2(line: dict[str, str], limit: float) -> tuple[str, float]:
     """Status with energy, and seconds; in a process of its own, as its time limit does not bound its preprocessing."""
     command = [sys.executable, "-m", "factorgraph", "solve", str(folder() / line["file"]), "--json"]
@@ -63,7 +68,7 @@ def auto(options: Options) -> Iterator[Row]:
     peer = find_spec("pytoulbar2") is not None
     unproven, worse, wrong, theirs_unproven = 0, 0, 0, 0
     for line in listed():
-        graph = fg.read(folder() / line["file"], folder() / line["evidence"] if line["evidence"] else None)
+        graph = opened(line)
         fg.solve(graph, time_limit=limit)  # kernels are compiled outside of the time limit
         start = time.perf_counter()
         solution = fg.solve(graph, time_limit=limit)

@@ -32,6 +32,16 @@ def equal_chains(unary: np.ndarray, table: np.ndarray) -> fg.FactorGraph:
     return g
 
 
+def grid(unary: np.ndarray, factor: fg.Factor) -> fg.FactorGraph:
+    """Unaries (H, W, K), variables "x" (H, W), one factor for all neighbours."""
+    g = fg.FactorGraph()
+    x = g.variables("x", shape=unary.shape[:2], states=unary.shape[2])
+    g.add(fg.Table(unary), x)
+    g.add(factor, x[:, :-1], x[:, 1:])
+    g.add(factor, x[:-1], x[1:])
+    return g
+
+
 def tree(data: workloads.Tree) -> fg.FactorGraph:
     """Variables "x" (V,); one table, shared, or (V - 1, K, K), one per edge."""
     g = fg.FactorGraph()

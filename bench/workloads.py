@@ -110,8 +110,16 @@ def grid(height: int, width: int, states: int, seed: int = 1) -> Grid:
     return Grid(unary, np.float32(0.7) * (1 - np.eye(states, dtype=np.float32)))
 
 
+def potts_grid(height: int = 200, width: int = 200, states: int = 8, seed: int = 1) -> np.ndarray:
+    """Unaries float64 (height, width, states), uniform in [0, 2); neighbours are joined by Potts factors of 0.7."""
+    return 2 * np.random.default_rng(seed).uniform(size=(height, width, states))
+
+
 def stereo(height: int = 288, width: int = 384, states: int = 16, seed: int = 2) -> np.ndarray:
-    """Matching costs float32 (height, width, states) of a textured scene of rectangles, seen twice; at most 20."""
+    """Matching costs float32 (height, width, states) of a textured scene of rectangles, seen twice; at most 20.
+
+    Neighbours are joined by 20 · min(|i − j|, 2).
+    """
     rng = np.random.default_rng(seed)
     depth = np.full((height, width), 2)
     for _ in range(12):

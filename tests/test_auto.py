@@ -209,3 +209,17 @@ def test_a_bound_without_a_labelling_is_bounded():
     s = fg.solve(cycle_of_alldifferent(11, 12), time_limit=0.0, method=fg.Auto(cells=1))
     assert s.energy == INF and s.status == fg.Status.BOUNDED and s.bound == pytest.approx(0.0)
     assert (s.labels["x"] == -1).all()
+
+
+def test_a_large_elimination_is_spared_where_bounds_close():
+    """7 variables of 12 states, all joined: 36 million cells, or some passes where the relaxation is tight."""
+    rng = np.random.default_rng(0)
+    for weight, method in ((0.01, "trw-s"), (1.0, "elimination")):
+        g = fg.FactorGraph()
+        x = g.variables("x", shape=(7,), states=12)
+        g.add(fg.Table(rng.random((7, 12))), x)
+        a, b = np.triu_indices(7, 1)
+        g.add(fg.Table(weight * rng.normal(size=(a.size, 12, 12))), x[a], x[b])
+        solution = fg.solve(g)
+        assert solution.status == fg.Status.OPTIMAL and solution.components.method.tolist() == [method]
+        assert solution.energy == pytest.approx(fg.solve(g, method="elimination").energy, rel=1e-7)

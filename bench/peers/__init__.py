@@ -2,7 +2,8 @@
 
 An adapter offers, for equal chains of unaries (N, T, K) and a table (K, K), all energies: `decode(unary, table)` and
 perhaps `sums(unary, table)`, which prepare what the library wants and return a call that does the work; SHARE is how
-many chains it is given (None: all), for those that take too long.
+many chains it is given (None: all), for those that take too long. For grids of unaries (H, W, K) it offers
+`expand(unary, table)` or, of two labels, `cut(unary, weight)`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ ADAPTERS = {
     "torch_struct": "struct",
     "pycrfsuite": "crfsuite",
     "pytoulbar2": "toulbar2",
+    "gco": "gco",
+    "maxflow": "pymaxflow",
 }
 
 

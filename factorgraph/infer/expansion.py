@@ -6,9 +6,9 @@ Boykov, Veksler, Zabih, "Fast approximate energy minimization via graph cuts" (2
     swap of α and β     every variable labelled α or β takes one of the two
 
 A move is exact where the choice is submodular: expansions where E(i, j) + E(α, α) ≤ E(i, α) + E(α, j) (metrics), swaps
-where E(α, α) + E(β, β) ≤ E(α, β) + E(β, α). Other pairs are truncated (kernels/cuts.py), and a move is taken only
-where it lowers the energy: energies never rise. Expansions of Potts factors with energies ≥ 0 end within twice the
-optimum.
+where E(α, α) + E(β, β) ≤ E(α, β) + E(β, α). Elsewhere it goes as far as roof duality is sure of it (qpbo.py). A move is
+taken only where it lowers the energy: energies never rise. Expansions of Potts factors with energies ≥ 0 end within
+twice the optimum.
 """
 
 from __future__ import annotations
@@ -21,24 +21,30 @@ from typing import ClassVar
 import numpy as np
 
 from ..kernels.minsum import unary_costs
-from ..kernels.structure import LOOPY
+from ..kernels.structure import LOOPY, OFFSET, SCOPE
+from ..kernels.tables import POTTS
 from ..plan import Asked, Plan
+from .cubic import Choice
 from .dynamic import answer_forests
-from .flows import Choice, Clock, Network, each_part, push
-from .qpbo import check_pairs
+from .flows import Clock, Network, each_part
+from .qpbo import best_choice, check_narrow
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 
+#: Expansions are asked where at least this share of the pairs favours equal labels: elsewhere they find nothing better.
+ALIKE = 0.75
+#: Table entries looked at together.
+PART = 1 << 18
 
 @dataclass(frozen=True)
 class Expansion(Solver):
-    """Expansions of one label after the other, until none lowers the energy: for loopy components of pairs.
+    """Expansions of one label after the other, until none lowers the energy: for loopy components of arity at most 3.
 
     cycles: most rounds over all labels. time_limit: seconds. initial: int32 (V,) labelling to start from, −1 where
     unknown; a variable without one starts at the label that is best by its own energies. Forests and lattices in the
     same plan are solved exactly.
 
-    Raises FactorGraphError for loopy components with factors of arity above 2.
+    Raises FactorGraphError for loopy components with factors of arity above 3.
     """
 
     cycles: int = 100
@@ -65,7 +71,7 @@ class Expansion(Solver):
         asked = answer_forests(asked, answer, self.threads, self.time_limit)
         if not asked.components.size:
             return
-        check_pairs(asked, type(self).__name__)
+        check_narrow(asked, type(self).__name__)
         clock = Clock(self.time_limit)
         labels = start(asked, self.initial)
 
@@ -87,12 +93,11 @@ class Expansion(Solver):
             if idle == len(moves) or clock.over():
                 return
             choice = self.choice(plan, network, labels, move)
-            network.ask(asked, choice)
-            network.fill()
-            if not push(network.network, network.flow, clock):
+            taken = best_choice(network, asked, choice, clock)
+            if taken is None:
                 return
             moved = labels.copy()
-            moved[v] = np.where(network.taken(), choice[1][v], choice[0][v])
+            moved[v] = np.where(taken, choice[1][v], choice[0][v])
             energy = evaluate(asked, moved)[1]
             better = energy < least
             least[better] = energy[better]
@@ -131,3 +136,31 @@ def start(asked: Asked, initial: np.ndarray | None) -> np.ndarray:
         table[np.arange(widest) < plan.states[:, None]] = unary
         labels = table.argmin(1).astype(np.int32)
     return labels if initial is None else np.where(initial < 0, labels, initial).astype(np.int32)
+
+
+def alike(part: Asked) -> np.ndarray:
+    """bool per component: whether expansions are worth asking: no factor has more than two variables, and ALIKE
+    of the pairs favour equal labels."""
+    plan = part.plan
+    row, first = plan.factors.row, plan.factors.first
+    favours = np.zeros(part.energies.size + 1, bool)
+    for block in plan.blocks:
+        if len(block.states) == 2 and block.states[0] == block.states[1]:
+            tables = block.view(part.energies)
+            at = block.start + block.size * np.arange(block.tables)
+            step = max(1, PART // block.size)
+            for some in np.split(np.arange(block.tables), range(step, block.tables, step)):
+                favours[at[some]] = _attracts(tables[some], block.kind == POTTS)
+    pairs, wide = np.diff(row[:, SCOPE]) == 2, np.diff(row[:, SCOPE]) > 2
+    counts = np.stack([wide, pairs, pairs & favours[row[:-1, OFFSET]]], 1)
+    sums = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(counts, 0)])
+    wide, pairs, equal = (sums[first[part.components + 1]] - sums[first[part.components]]).T
+    return (wide == 0) & (equal >= ALIKE * pairs) & (plan.kinds[part.components] == LOOPY)
+
+
+def _attracts(tables: np.ndarray, potts: bool) -> np.ndarray:
+    """bool per table: E(a, a) + E(b, b) ≤ E(a, b) + E(b, a) for all a and b."""
+    if potts:
+        return tables >= 0
+    own = tables.diagonal(axis1=1, axis2=2)
+    return (own[:, :, None] + own[:, None, :] <= tables + tables.transpose(0, 2, 1)).all((1, 2))

@@ -2,10 +2,7 @@
 
 Large components of variables in a row get a network of their own (implicit, where it is a grid), the others share
 sparse ones. Which do depends on the plan only, so that answers have the same bytes for any number of threads.
-
-A factor of arity 3 is the polynomial Σ c_S Π_{i ∈ S} x_i. Its cubic term a x_u x_v x_w becomes quadratic by one more
-variable z: for a < 0 it is min over z of a z (x_u + x_v + x_w − 2), for a > 0 the same in 1 − x, which adds a to
-E(0, 0) of the three pairs (Kolmogorov, Zabih 2004, section 4).
+Factors of arity 3 have one more variable each (cubic.py).
 """
 
 from __future__ import annotations
@@ -20,7 +17,6 @@ import numpy as np
 
 from ..kernels.arcs import Grid, Pairs, Sparse, count_arcs, grid_width, place_arcs, set_grid_arcs
 from ..kernels.cuts import (
-    TRUNCATE,
     Split,
     add_bias,
     add_unaries,
@@ -32,8 +28,9 @@ from ..kernels.cuts import (
     unpack_pairs,
 )
 from ..kernels.maxflow import PAUSED, STATE, UNBOUNDED, Flow, prepare, run
-from ..kernels.structure import OFFSET, SCOPE
+from ..kernels.structure import SCOPE
 from ..plan import Asked, Plan
+from .cubic import Choice, cubic_terms, scopes_of
 from .spread import spread
 
 #: Variables in a row that make a network of their own worth a look at whether it is a grid.
@@ -44,9 +41,6 @@ SHARE = 1e6
 PAIRS, VISITS = 4_000_000, 3_000_000
 #: Work of a flow per configuration, in configurations swept: what decides about threads.
 WEIGHT = 10
-
-Choice = tuple[np.ndarray, np.ndarray]
-
 
 class Clock:
     """When to stop: at a deadline, or because nobody waits for the answer any more."""
@@ -157,7 +151,7 @@ class Network:
         """Pairs of factors of arity 2 and of the reduced ones; remembers where the tables of the latter go."""
         factors = self.plan.factors
         at = factors.row[joined, SCOPE]
-        scope = factors.var[factors.row[self.triples, SCOPE][:, None] + np.arange(3)].astype(np.int64)
+        scope = scopes_of(self.plan, self.triples)
         ends = [np.stack([factors.var[at], factors.var[at + 1]], 1)]
         ends += [scope[:, [i, j]] for i, j in itertools.combinations(range(3), 2)]
         ends += [np.stack([scope[:, i], auxiliary], 1) for i in range(3)]
@@ -171,18 +165,25 @@ class Network:
         u, v = (key // most).astype(np.int32), (key % most).astype(np.int32)
         return Pairs(u, v, first, joined[order], np.empty(key.size, np.int32))
 
-    def ask(self, asked: Asked, choice: Choice, mode: int = TRUNCATE) -> int:
-        """Set costs and capacities for a choice between two labels (V,) each; returns how many pairs are odd."""
+    def tables(self, asked: Asked) -> tuple[Any, ...]:
+        """What kernels read of the energies; the last is the share of an entry that counts as rounding."""
+        rounding = 8 * float(np.finfo(asked.energies.dtype).eps)
+        return self.plan.factors, self.plan.states, asked.energies, rounding
+
+    def costs(self, asked: Asked, choice: Choice) -> tuple[np.ndarray, np.ndarray]:
+        """Linear terms float64 (size, 2), and what reduced factors add to the tables of pairs, (P or 0, 4)."""
         plan, energies, bias, _ = asked
-        rounding = 8 * float(np.finfo(energies.dtype).eps)
-        tables = (plan.factors, plan.states, energies, rounding)
-        self.cost = np.zeros((self.size, 2))
-        add_unaries(self.unaries, plan.factors, energies, choice, self.node, self.cost)
+        cost = np.zeros((self.size, 2))
+        add_unaries(self.unaries, plan.factors, energies, choice, self.node, cost)
         if bias.size:
-            add_bias(self.variables, plan.offsets, bias, choice, self.node, self.cost)
-        extra = np.zeros((0, 4))
-        if self.triples.size:
-            extra = self._reduce(asked, choice)
+            add_bias(self.variables, plan.offsets, bias, choice, self.node, cost)
+        return cost, self._reduce(asked, choice, cost) if self.triples.size else np.zeros((0, 4))
+
+    def ask(self, asked: Asked, choice: Choice) -> int:
+        """Set costs and capacities for a choice between two labels (V,) each; returns how many pairs are odd."""
+        energies = asked.energies
+        tables = self.tables(asked)
+        self.cost, extra = self.costs(asked, choice)
         count = self.pairs.u.size
         self.split = Split(np.empty(count), np.empty(count), np.empty(count, np.uint8))
         spans = [(low, min(low + PAIRS, count)) for low in range(0, count, PAIRS)]
@@ -192,48 +193,45 @@ class Network:
                 pass
         odd = 0
         for span in spans:
-            odd += split_pairs(*span, *about, self.split, mode)
+            odd += split_pairs(*span, *about, self.split)
         return odd
 
-    def _reduce(self, asked: Asked, choice: Choice) -> np.ndarray:
+    def _reduce(self, asked: Asked, choice: Choice, cost: np.ndarray) -> np.ndarray:
         """Tables float64 (P, 4) of the pairs that reduced factors add to; their linear terms go to the costs."""
-        plan, factors = self.plan, self.plan.factors
-        scope = factors.var[factors.row[self.triples, SCOPE][:, None] + np.arange(3)]
-        states = plan.states[scope]
-        table = np.empty((2, 2, 2, self.triples.size))
-        for x in itertools.product(range(2), repeat=3):
-            i, j, k = (choice[x[m]][scope[:, m]] for m in range(3))
-            entry = (i.astype(np.int64) * states[:, 1] + j) * states[:, 2] + k
-            table[x] = asked.energies[factors.row[self.triples, OFFSET] + entry]
-        self.refused = ~np.isfinite(table).all((0, 1, 2))
-        table[:, :, :, self.refused] = 0
-        linear = [table[1, 0, 0] - table[0, 0, 0], table[0, 1, 0] - table[0, 0, 0], table[0, 0, 1] - table[0, 0, 0]]
-        joint = [
-            table[1, 1, 0] - table[1, 0, 0] - table[0, 1, 0] + table[0, 0, 0],
-            table[1, 0, 1] - table[1, 0, 0] - table[0, 0, 1] + table[0, 0, 0],
-            table[0, 1, 1] - table[0, 1, 0] - table[0, 0, 1] + table[0, 0, 0],
-        ]
-        cubic = table[1, 1, 1] - table[0, 0, 0] - sum(linear) - sum(joint)
-        down, up = np.minimum(cubic, 0), np.maximum(cubic, 0)
-        extra = np.zeros((self.pairs.u.size, 4))
+        self.terms = terms = cubic_terms(asked, choice, self.triples)
+        down, up = np.minimum(terms.cubic, 0), np.maximum(terms.cubic, 0)
+        scope, extra = scopes_of(self.plan, self.triples), np.zeros((self.pairs.u.size, 4))
         for m in range(3):
-            np.add.at(self.cost[:, 1], self.node[scope[:, m]], linear[m])
-            np.add.at(self.cost[:, 0], self.node[scope[:, m]], -up)
-            np.add.at(extra[:, 3], self.places[m], joint[m])
+            np.add.at(cost[:, 1], self.node[scope[:, m]], terms.linear[m])
+            np.add.at(cost[:, 0], self.node[scope[:, m]], -up)
+            np.add.at(extra[:, 3], self.places[m], terms.joint[m])
             np.add.at(extra[:, 0], self.places[m], up)
             extra[self.places[3 + m], 3] = down
             extra[self.places[3 + m], 0] = -up
         z = self.variables.size + np.arange(self.triples.size)
-        self.cost[z, 1], self.cost[z, 0] = -2 * down, 2 * up
+        cost[z, 1], cost[z, 0] = -2 * down, 2 * up
         return extra
 
     def odd(self) -> np.ndarray:
         """bool (C,): components with a pair that is not submodular, or a factor of arity 3 that forbids."""
-        out = np.zeros(self.plan.n_components, bool)
+        out = self.unreduced()
         out[self.plan.component[self.pairs.u[self.split.odd == 1]]] = True
+        return out
+
+    def unreduced(self) -> np.ndarray:
+        """bool (C,): components with a factor of arity 3 that forbids something, which is left out of the network."""
+        out = np.zeros(self.plan.n_components, bool)
         if self.triples.size:
-            at = self.plan.factors.row[self.triples[self.refused], SCOPE]
-            out[self.plan.component[self.plan.factors.var[at]]] = True
+            out[self.plan.component[scopes_of(self.plan, self.triples[self.terms.refused])[:, 0]]] = True
+        return out
+
+    @property
+    def owner(self) -> np.ndarray:
+        """int (size,): the component of every vertex, −1 of those that are nobody's."""
+        out = np.full(self.size, -1, np.int64)
+        out[self.where] = self.plan.component[self.variables]
+        if self.triples.size:
+            out[self.variables.size :] = self.plan.component[scopes_of(self.plan, self.triples)[:, 0]]
         return out
 
     def fill(self) -> None:

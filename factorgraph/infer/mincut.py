@@ -15,11 +15,11 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.cuts import FLIP
 from ..kernels.potentials import potentials
 from ..kernels.structure import LATTICE
 from ..plan import Asked, Plan
-from .flows import VISITS, Choice, Clock, Network, each_part, fitting, push
+from .cubic import Choice
+from .flows import VISITS, Clock, Network, each_part, fitting, push
 from .solution import Status
 from .solver import Answer, Solver, evaluate
 
@@ -52,7 +52,7 @@ class MinCut(Solver):
         choice = both(plan)
 
         def judge(network: Network) -> np.ndarray:
-            network.ask(asked, choice, FLIP)  # nothing is truncated that others would then be judged by
+            network.ask(asked, choice)
             return ~network.odd()[network.components]
 
         fine = np.zeros(plan.n_components, bool)
@@ -118,7 +118,7 @@ class MinCut(Solver):
             )
 
     def _flow(self, network: Network, asked: Asked, choice: Choice, clock: Clock) -> bool:
-        network.ask(asked, choice, FLIP)  # nothing is truncated that others would then be judged by
+        network.ask(asked, choice)
         odd = network.odd()
         if odd.any():
             raise FactorGraphError(

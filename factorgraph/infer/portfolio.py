@@ -3,12 +3,13 @@
 One after the other, each on the components whose gap is still open:
 
     minimum cut     binary and submodular
-    elimination     whatever fits, in memory and in time
-    roof duality    of binary pairs: what all best labellings have, and a bound
+    elimination     whatever fits, in memory and in time, after a few passes of TRW-S where it is large
+    roof duality    binary, of arity at most 3: what all best labellings have, and a bound
     reductions      where they pay: what is left falls apart, and each part is asked again
     TRW-S           bounds, labellings rounded from them, moves
     expansions      of pairs, from the best labelling, fused with it
     exact search    with a time limit only, and within a share of it
+    holding some    of the variables where they are binary: roof duality improves the others
     TRW-S           kicks: labels are disturbed and improved again, for half of the rest of the time
     neighbourhoods  all but a few variables get their best labels together, again and again
 
@@ -25,21 +26,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..kernels.simd import with_slack
-from ..kernels.structure import LOOPY, OFFSET, SCOPE
-from ..kernels.tables import POTTS
 from ..plan import Asked
 from ..plan.memory import bytes_of
 from .elimination import Elimination
-from .expansion import Expansion
+from .expansion import Expansion, alike
 from .flows import fitting
 from .mincut import MinCut
 from .neighbourhoods import Neighbourhoods
+from .probing import improve
 from .qpbo import fuse, persistent
 from .reduce import reduce
 from .search import ExactSearch
 from .solution import TOLERANCE, Status
 from .solver import Answer, Solver, evaluate, sums_of_minima
-from .trws import TRWS
+from .trws import GRID, TRWS
 
 if TYPE_CHECKING:
     from .auto import Auto
@@ -48,20 +48,21 @@ if TYPE_CHECKING:
 LARGE, SHARED, SMALL = 1 << 25, 4, 1 << 16
 #: Bytes that reductions take per table entry, at most.
 BYTES = 64
-#: Reductions that leave more than this share of a component's table entries are not used.
-WORTH = 0.9
-#: Shares of the time left: bounds, expansions, search, kicks. The first rest when they stagnate.
-BOUNDS, MOVES, SEARCH, KICKS = 0.7, 0.3, 0.7, 0.5
+#: Reductions that leave more than this share of a component's table entries are not used; the second is for grids that
+#: sweeps know as such, which what is left of them is not.
+WORTH, LITTLE = 0.9, 0.5
+#: Shares of the time left: bounds, expansions, search, holding, kicks. The first rest when they stagnate.
+BOUNDS, MOVES, SEARCH, HOLD, KICKS = 0.7, 0.3, 0.7, 0.3, 0.5
+#: How often some variables are held, without a time limit.
+TRIES = 20
 #: What search is for: few variables, or not too many and a gap of at most this share of the energy.
 FEW, MANY, NARROW = 1000, 5000, 0.02
 #: Cells that an elimination does in a second at least.
 RATE = 1e8
+#: Cells of an elimination before which PASSES of TRW-S are tried.
+DEAR, PASSES = 1 << 25, 16
 #: Passes and kicks: as many as there is time for.
 ENDLESS = 10**6
-#: Expansions are asked where at least this share of the pairs favours equal labels: elsewhere they find nothing better.
-ALIKE = 0.75
-#: Table entries looked at together.
-PART = 1 << 18
 
 
 class Portfolio:
@@ -93,9 +94,11 @@ class Portfolio:
         patient = self.deadline < np.inf
         bounds = TRWS(threads, time_limit=self._share(BOUNDS), initial=self.auto.initial)
         self._ask(replace(bounds, kicks=0) if patient else bounds, self._open())
-        self._expand(self._open(_alike))
+        self._expand(self._open(alike))
         if patient:
             self._search()
+        self._improve()
+        if patient:
             for solver in (TRWS(threads, ENDLESS, kicks=ENDLESS), Neighbourhoods(threads, ENDLESS)):
                 share = self._share(KICKS if isinstance(solver, TRWS) else 1.0)
                 if not self._late():
@@ -181,7 +184,9 @@ class Portfolio:
         broken = chosen[lost]
         self.bound[broken], self.status[broken], self.method[broken] = np.inf, Status.INFEASIBLE, "reduction"
         left = np.bincount(smaller.owner, smaller.asked.plan.work, chosen.size)
-        pays = ~lost & (left <= WORTH * part.plan.work[part.components])
+        grid = np.isin(part.components, list(part.plan.grids))
+        worth = np.where(grid & (np.diff(part.plan.members[0])[part.components] >= GRID), LITTLE, WORTH)
+        pays = ~lost & (left <= worth * part.plan.work[part.components])
         if not pays.any():
             return
         asked = smaller.asked.part(pays[smaller.owner])
@@ -204,9 +209,9 @@ class Portfolio:
         self._take(chosen[pays], labels, bounds[pays], worst[pays], names[pays])
 
     def _persist(self, chosen: np.ndarray, part: Asked) -> Asked:
-        """The same question, in which binary components of pairs keep what all of their best labellings have."""
+        """The same question, in which binary components keep what all of their best labellings have."""
         plan = part.plan
-        fit = fitting(plan, part.components, arity=2, states=2)
+        fit = fitting(plan, part.components, arity=3, states=2)
         if not fit.any():
             return part
         labels, bound = persistent(part.part(fit), self.auto.threads)
@@ -219,11 +224,14 @@ class Portfolio:
         return part._replace(bias=with_slack(bias))
 
     def _eliminate(self) -> None:
-        """Whatever there is time for."""
+        """Whatever there is time for; of what takes many cells, a few passes of TRW-S prove some in less."""
         left = self._share(1.0)
         cells = self.elimination.cells if left is None else min(self.elimination.cells, int(left * RATE) + 1)
         solver = replace(self.elimination, cells=cells, time_limit=left)
-        self._ask(solver, self._open(solver.fits))
+        fit = self._open(solver.fits)
+        dear = fit[~replace(solver, cells=min(cells, DEAR)).fits(self.asked.part(fit))]
+        self._ask(TRWS(self.auto.threads, PASSES, kicks=0, time_limit=left, initial=self.auto.initial), dear)
+        self._ask(solver, fit[~self._closed()[fit]])
 
     def _search(self) -> None:
         """Exact search, one component after the other."""
@@ -254,6 +262,18 @@ class Portfolio:
         none, names = np.full(chosen.size, -np.inf), np.full(chosen.size, solver.name, object)
         self._take(chosen, fused, none, np.full(chosen.size, Status.APPROXIMATE, np.int8), names)
 
+    def _improve(self) -> None:
+        """Hold some variables of binary components at the best labels, and ask for the others."""
+        chosen = self._open(lambda part: fitting(part.plan, part.components, arity=3, states=2))
+        chosen = chosen[self.minimum[chosen] < np.inf]
+        if not chosen.size or self._late():
+            return
+        patient = self.deadline < np.inf
+        deadline = perf_counter() + (self._share(HOLD) or 0.0) if patient else np.inf
+        labels = improve(self.asked.part(chosen), self.labels, ENDLESS if patient else TRIES, deadline=deadline)
+        none, names = np.full(chosen.size, -np.inf), np.full(chosen.size, "roof duality", object)
+        self._take(chosen, labels, none, np.full(chosen.size, Status.APPROXIMATE, np.int8), names)
+
     def _start(self) -> None:
         """The user's own labelling, where it is complete."""
         if self.auto.initial is None:
@@ -270,30 +290,3 @@ class Portfolio:
         for name in dict.fromkeys(self.method):
             chosen = self.method == name
             answer.sign(components[chosen], name, self.status[chosen])
-
-
-def _alike(part: Asked) -> np.ndarray:
-    """bool per component: no factor has more than two variables, and ALIKE of the pairs favour equal labels."""
-    plan = part.plan
-    row, first = plan.factors.row, plan.factors.first
-    favours = np.zeros(part.energies.size + 1, bool)
-    for block in plan.blocks:
-        if len(block.states) == 2 and block.states[0] == block.states[1]:
-            tables = block.view(part.energies)
-            at = block.start + block.size * np.arange(block.tables)
-            step = max(1, PART // block.size)
-            for some in np.split(np.arange(block.tables), range(step, block.tables, step)):
-                favours[at[some]] = _attracts(tables[some], block.kind == POTTS)
-    pairs, wide = np.diff(row[:, SCOPE]) == 2, np.diff(row[:, SCOPE]) > 2
-    counts = np.stack([wide, pairs, pairs & favours[row[:-1, OFFSET]]], 1)
-    sums = np.concatenate([np.zeros((1, 3), np.int64), np.cumsum(counts, 0)])
-    wide, pairs, equal = (sums[first[part.components + 1]] - sums[first[part.components]]).T
-    return (wide == 0) & (equal >= ALIKE * pairs) & (plan.kinds[part.components] == LOOPY)
-
-
-def _attracts(tables: np.ndarray, potts: bool) -> np.ndarray:
-    """bool per table: E(a, a) + E(b, b) ≤ E(a, b) + E(b, a) for all a and b."""
-    if potts:
-        return tables >= 0
-    own = tables.diagonal(axis1=1, axis2=2)
-    return (own[:, :, None] + own[:, None, :] <= tables + tables.transpose(0, 2, 1)).all((1, 2))

@@ -2,8 +2,9 @@
 
     prune: states without support, dominated states, and with them variables of one state (kernels/reduce.py)
     fold:  variables that can be eliminated without larger tables (fold.py)
+    probe: binary variables that are known, equal or opposite in every best labelling (probing.py)
 
-Both take a question and give a smaller one, whose minimum plus a constant is the minimum of every component.
+All take a question and give a smaller one, whose minimum plus a constant is the minimum of every component.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from ..plan import Asked
 from ..plan.derive import spans
 from .fold import Step, fold
 from .network import asked_of, incidence_of, network_of
+from .probing import probe
 
 #: Table entries one kernel call reads, far below 100 ms.
 SLICE = 4_000_000
 #: Entries that comparing all pairs of states may read; beyond it each state is compared with the best one.
 PAIRS = 50_000_000
-#: Prune, fold, prune, …: how often.
+#: Prune, fold, probe, prune, …: how often.
 ROUNDS = 4
 
 
@@ -52,7 +54,7 @@ class Reduced:
 
 
 def reduce(asked: Asked, deadline: float = np.inf) -> Reduced:
-    """Prune and fold in turn until little changes, or time is up: then less is done, and all that is done holds."""
+    """Prune, fold and probe in turn until little changes, or time is up: then less is done, and all of it holds."""
     plan, count = asked.plan, asked.components.size
     place = np.full(plan.n_components, -1, np.int64)
     place[asked.components] = np.arange(count)
@@ -60,7 +62,7 @@ def reduce(asked: Asked, deadline: float = np.inf) -> Reduced:
     base = np.arange(plan.states.size)  # of each variable of the reduced plan, that of the first
     for _ in range(ROUNDS):
         size = whole.asked.plan.size
-        for step in (prune, fold):
+        for step in (prune, fold, probe):
             asked, variables, constant, lost, lift = step(whole.asked, deadline)
             known = whole.lost.copy()
             found = lost >= 0

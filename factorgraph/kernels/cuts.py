@@ -7,9 +7,8 @@ A = E(0, 0), B = E(0, 1), C = E(1, 0), D = E(1, 1) with slack s = B + C − A �
 
 and so a network: x = 1 is the source's side, arcs u → v and v → u carry s/2 each, linear terms are excesses
 (Kolmogorov, Zabih, "What energy functions can be minimized via graph cuts?", 2004). Forbidden entries are arcs of
-infinite capacity; a forbidden row or column forbids a label. A negative slack is either *flipped* (v is replaced by
-1 − x_v, for roof duality) or *truncated*: A is lowered, or v held where D is forbidden, so that the energy of the
-minimiser is never above that of x = 0 (Rother, Kumar, Kolmogorov, Blake, "Digital tapestry", 2005).
+infinite capacity; a forbidden row or column forbids a label. Where the slack is negative the pair is odd: v is replaced
+by 1 − x_v, for roof duality.
 
 The excess of a vertex is E(x = 0) − E(x = 1) of its linear terms.
 """
@@ -26,14 +25,11 @@ from .maxflow import UNBOUNDED
 from .structure import KIND, OFFSET, SCOPE
 from .tables import POTTS
 
-#: What happens to pairs whose slack is negative.
-TRUNCATE, FLIP = range(2)
-
 
 class Split(NamedTuple):
     """What pairs become: capacities forth (u → v) and back (v → u), float64 (P,).
 
-    odd uint8 (P,): the slack was negative; under FLIP, v then stands for 1 − x_v.
+    odd uint8 (P,): the slack was negative, and v stands for 1 − x_v.
     """
 
     forth: np.ndarray
@@ -177,7 +173,7 @@ def forbid_labels(low, high, pairs, tables, choice, extra, node, cost):
 
 
 @kernel
-def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split, mode):
+def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split):
     """Make capacities and costs of pairs low … high − 1; returns how many had a negative slack.
 
     tables = (factors, states, energies, rounding): slacks above −rounding · the largest entry are none. extra float64
@@ -205,20 +201,9 @@ def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split, mode
             else:
                 odd += 1
                 split.odd[p] = 1
-                if mode == FLIP:
-                    a, b = b, a
-                    c, d = d, c
-                    slack = -slack
-                elif d == np.inf:
-                    cost[j, 1] = np.inf
-                    if a == np.inf:
-                        cost[i, 0] = np.inf
-                        a = c
-                    b, d = a, c
-                    slack = 0.0
-                else:
-                    a = b + c - d
-                    slack = 0.0
+                a, b = b, a
+                c, d = d, c
+                slack = -slack
         forth = slack / 2
         back = slack / 2
         if slack < np.inf:
@@ -238,7 +223,7 @@ def split_pairs(low, high, pairs, tables, choice, extra, node, cost, split, mode
         split.forth[p] = forth
         split.back[p] = back
         cost[i, 1] += first_cost
-        if mode == FLIP and split.odd[p] == 1:
+        if split.odd[p] == 1:
             cost[j, 0] += second_cost
         else:
             cost[j, 1] += second_cost
@@ -276,21 +261,19 @@ def unpack_pairs(listed, factors, u, v):
 
 
 @kernel
-def roof_pairs(pairs, factors, states, energies, x, y, odd, out):
-    """out[p] = E(x_u, x_v) + E(y_u, y_v), or where the pair is odd E(x_u, y_v) + E(y_u, x_v); labels x, y (V,)."""
-    for p in range(pairs.u.size):
-        first = p
-        last = p + 1
-        if pairs.first.size > 0:
-            first = pairs.first[p]
-            last = pairs.first[p + 1]
-        for i in range(first, last):
-            f = pairs.factor[i]
-            u = factors.var[factors.row[f, SCOPE]]
-            v = factors.var[factors.row[f, SCOPE] + 1]
-            if odd[p]:
-                out[p] += _energy(factors, states, energies, f, x[u], y[v])
-                out[p] += _energy(factors, states, energies, f, y[u], x[v])
+def roof_pairs(pairs, tables, choice, extra, node, sides, odd, out):
+    """out[p] = E(x_u, x_v) + E(y_u, y_v), or where the pair is odd E(x_u, y_v) + E(y_u, x_v).
+
+    sides uint8 (n, 2): x and y of every vertex, 0 or 1. For tables and extra see split_pairs.
+    """
+    for p in range(out.size):
+        a, b, c, d = _pair(p, pairs, tables, choice, extra)
+        i = node[pairs.u[p]]
+        j = node[pairs.v[p]]
+        for side in range(2):
+            left = sides[i, side]
+            right = sides[j, 1 - side if odd[p] else side]
+            if left == 0:
+                out[p] += a if right == 0 else b
             else:
-                out[p] += _energy(factors, states, energies, f, x[u], x[v])
-                out[p] += _energy(factors, states, energies, f, y[u], y[v])
+                out[p] += c if right == 0 else d

@@ -110,7 +110,7 @@ def sample(
     step = max(1, AT_ONCE // max(1, width))
     for first in range(0, int(n), step):
         rows = flat[first : first + step]
-        uniforms = rng.random((len(rows), width))
+        uniforms = rng.random((len(rows), width if asked.plan.counters is None else asked.plan.counters.plan.states.size))
         if question.restriction is None:
             draw(uniforms, rows)
             continue

@@ -134,7 +134,7 @@ class Cardinality(Count):
 
     def __init__(self, energies: Any, most: int | None = None):
         if most is not None and (not isinstance(most, int | np.integer) or most < 0):
-            raise FactorGraphError(f"Cardinality: expected most to be None or an int ≥ 0; got {most!r}")
+            raise FactorGraphError(f"Cardinality: expected most to be None or an int ≥ 0; got {most!r}.")
         super().__init__(energies if isinstance(energies, Factor) else Table(energies), most)
 
 

@@ -100,7 +100,7 @@ def _sampler(method: Method) -> Method:
     def sampler(self: Any, asked: Asked, temperature: float = 1.0) -> Sampler:
         counters = asked.plan.counters
         if counters is None:
-            return method(self, asked, temperature)  # type: ignore[no-any-return]
+            return method(self, asked, temperature)
         inner = method(self, counters.ask(asked), temperature)
         inside = np.flatnonzero(asked.plan.inside(asked.components))
         place, width = counters.place[inside], counters.plan.states.size
@@ -120,7 +120,7 @@ def _rank(method: Method) -> Method:
     def rank(self: Any, asked: Asked, k: int) -> Ranking:
         counters = asked.plan.counters
         if counters is None:
-            return method(self, asked, k)  # type: ignore[no-any-return]
+            return method(self, asked, k)
         found = method(self, counters.ask(asked), k)
         return Ranking(found.energies, np.ascontiguousarray(found.labels[:, counters.place]))
 

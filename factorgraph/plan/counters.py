@@ -45,19 +45,19 @@ class Link(NamedTuple):
     one: int
     first: bool
 
-    def count(self, *labels: np.ndarray) -> np.ndarray:
+    def after(self, *labels: np.ndarray) -> np.ndarray:
         """s_j of the labels of what comes before it in a scope."""
         before = (labels[0] == self.one).astype(np.int64) if self.first else labels[0]
         return np.minimum(before + sum(x == self.one for x in labels[1:]), self.most)
 
     def forbidden(self) -> np.ndarray:
         """bool `shape`: the entries that are +inf."""
-        return np.asarray(self.count(*np.indices(self.shape)[:-1]) != np.arange(self.shape[-1]))
+        return np.asarray(self.after(*np.indices(self.shape)[:-1]) != np.arange(self.shape[-1]))
 
 
 def links_of(block: Block) -> Iterator[Link]:
     """The links of one factor of a block that counts, in order."""
-    most, inputs, one = _parts(block)
+    most, inputs, one = count_parts(block)
     if inputs == 1:
         yield Link((2, most + 1), most, one, True)
     before = 2
@@ -67,7 +67,7 @@ def links_of(block: Block) -> Iterator[Link]:
         before = own
 
 
-def _parts(block: Block) -> tuple[int, int, int]:
+def count_parts(block: Block) -> tuple[int, int, int]:
     """(m, n, one) of a block that counts."""
     code = block.kind - COUNT
     return code >> 2, len(block.states) - (code >> 1 & 1), code & 1
@@ -87,7 +87,8 @@ class Counters:
     """The derived plan of a plan with factors that count, and the way between them.
 
     place: int64 (V,), which variable of `plan` a base variable is. owner: int64 (variables of `plan`,), the base
-    variable that is there or is counted there. spread: int64 (base variable states,), where they are in those of `plan`.
+    variable that is there or is counted there. spread: int64 (base variable states,), where they are
+    in those of `plan`.
     """
 
     def __init__(self, base: Plan):
@@ -99,7 +100,7 @@ class Counters:
         last: dict[int, np.ndarray] = {}  # by the start of a block: the counter behind all variables of each factor
         number = base.states.size
         for block in counted(base):
-            _, inputs, _ = _parts(block)
+            _, inputs, _ = count_parts(block)
             x = np.sort(block.scopes[:, :inputs].astype(np.int64), 1)
             before = x[:, 0]
             for j, link in enumerate(links_of(block)):
@@ -132,7 +133,7 @@ class Counters:
         """The block over variables by their new numbers, and over the last counters where it counts."""
         scopes, shape, kind = block.scopes.astype(np.int64), block.states, block.kind
         if kind >= COUNT:
-            _, inputs, _ = _parts(block)
+            _, inputs, _ = count_parts(block)
             scopes, shape, kind = np.column_stack([last[block.start], scopes[:, inputs:]]), block.shape, DENSE
         scopes = np.ascontiguousarray(renamed[scopes], np.int32)
         return Block(shape, block.shape, kind, scopes, block.table, block.tables, block.start, block.lattice)
@@ -171,5 +172,5 @@ class Counters:
         out[self.place] = labels
         for link, scopes in self._steps:
             before = out[scopes[:, :-1]]
-            out[scopes[:, -1]] = np.where((before < 0).any(1), -1, link.count(*before.T))
+            out[scopes[:, -1]] = np.where((before < 0).any(1), -1, link.after(*before.T))
         return out

@@ -77,6 +77,7 @@ class Plan:
         if lattices.nodes.size and not lattices.component.size:
             first = lattices.var[lattices.ptr[:-1]]
             self.lattices = lattices._replace(component=self.component[first].astype(np.int64))
+        self.kinds: np.ndarray
         self.factors, variables = self._place()
         self._classify(variables)
         self.counters = Counters(self) if counted(self) else None

@@ -9,7 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from . import optim
 from .errors import FactorGraphError, FormatError
-from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
+from .factors import (
+    MLP,
+    And,
+    AtLeastOne,
+    AtMostOne,
+    Cardinality,
+    ExactlyOne,
+    External,
+    Factor,
+    Linear,
+    Or,
+    Potts,
+    Table,
+    TruncatedLinear,
+    TruncatedQuadratic,
+)
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
     Auto,
@@ -75,13 +90,18 @@ _LATER = {
 
 __all__ = [
     "Acceptor",
+    "And",
     "Answers",
+    "AtLeastOne",
+    "AtMostOne",
     "Auto",
     "BruteForce",
+    "Cardinality",
     "Collapse",
     "DynamicProgramming",
     "ExactSearch",
     "Elimination",
+    "ExactlyOne",
     "Expansion",
     "External",
     "Factor",
@@ -97,6 +117,7 @@ __all__ = [
     "MinSum",
     "Model",
     "Neighbourhoods",
+    "Or",
     "Plan",
     "Potts",
     "Question",

@@ -134,6 +134,14 @@ class Case:
         self.graph.add(fg.Potts(weight), left.variables, right.variables)
         self.lines.append(f"g.add(fg.Potts({show(weight)}), {left.text}, {right.text})")
 
+    def add_count(self, text: str, allowed: Any, *parts: Declared) -> None:
+        """A factor over all of `parts`, binary variables: `text` declares it, allowed(*labels) is its energy."""
+        table = [float(allowed(*labels)) for labels in np.ndindex((2,) * len(parts))]
+        scope = tuple(int(part.numbers) for part in parts)
+        self.spec.factors.append((scope, np.reshape(table, (2,) * len(parts))))
+        self.graph.add(eval(text, {"fg": fg, "np": np, "inf": INF}), *(part.variables for part in parts))
+        self.lines.append(f"g.add({text}, {', '.join(part.text for part in parts)})")
+
     def lattice(self, name: str, start: list[int], end: list[int], states: int) -> LatticeSpec:
         lattice = LatticeSpec(start, end, states)
         self.spec.lattices.append(lattice)
@@ -247,17 +255,25 @@ class _Joined:
 DTYPES = [np.float64, np.float32, np.int64]
 
 
-def random_case(choices: Any, forest: bool = True, lattices: bool = True, dtype: Any = None) -> Case:
+def random_case(
+    choices: Any, forest: bool = True, lattices: bool = True, dtype: Any = None, counts: int = 0
+) -> Case:
     """`forest`: only scopes that keep the graph a forest (parallel scopes included); otherwise small graphs at will.
 
-    `dtype`: of all tables; None: one chosen for the case, or one chosen for each table.
+    `dtype`: of all tables; None: one chosen for the case, or one chosen for each table. `counts`: factors that count
+    come first, so many tries of them.
     """
     case = Case()
     forbid = [0, 15, 15, 35][choices.integer(0, 3)]  # % of +inf entries
     dtype = dtype or [*DTYPES, None][choices.integer(0, 3)]
     for i in range(choices.integer(1, 4)):
         _declare(case, choices, f"{'xyzw'[i]}")
+    if counts:
+        case.variables("b", (choices.integer(2, 5),), 2, latent=choices.integer(0, 3) == 3)
     joined = _Joined(len(case.spec.states))
+    for _ in range(counts):
+        _add_count(case, choices, joined if forest else None)
+    counting = {frozenset(scope) for scope, _ in case.spec.factors}
 
     def table(*shape: int) -> np.ndarray:
         values = choices.values(int(np.prod(shape, dtype=int))).reshape(shape)
@@ -276,6 +292,8 @@ def random_case(choices: Any, forest: bool = True, lattices: bool = True, dtype:
             continue  # ragged, or a variable twice
         if forest and parts and not joined.accept(rows):
             continue
+        if not counting.isdisjoint(map(frozenset, rows.tolist())):
+            continue  # counters make cycles of parallel scopes, which is_forest calls none
         (shape,) = states
         each = scopes.shape[:-1] if parts and choices.integer(0, 1) else ()
         if len(parts) == 2 and shape[0] == shape[1] and choices.integer(0, 2) == 0:
@@ -290,6 +308,39 @@ def random_case(choices: Any, forest: bool = True, lattices: bool = True, dtype:
         if choices.integer(0, 4) == 0:
             _add_lattice(case, choices, table, "other")
     return case
+
+
+GATES = {"fg.Or()": any, "fg.And()": all}
+CONSTRAINTS = {"fg.AtMostOne()": (0, 1), "fg.ExactlyOne()": (1,), "fg.AtLeastOne()": range(1, 99)}
+
+
+def _add_count(case: Case, choices: Any, joined: _Joined | None) -> None:
+    """A factor over one to six binary variables, new to the forest that `joined` keeps."""
+    numbers = [(name, index) for name, x in case.arrays.items() for index in np.ndindex(x.numbers.shape)]
+    free = [place for place in numbers if case.spec.states[int(case.arrays[place[0]].numbers[place[1]])] == 2]
+    parts = []
+    for _ in range(min(choices.integer(1, 6), len(free))):
+        name, index = free.pop(choices.integer(0, len(free) - 1))
+        parts.append(case.arrays[name][index if len(index) > 1 else index[0]] if index else case.arrays[name])
+    scope = [int(part.numbers) for part in parts]
+    if not parts or set(scope) in [set(other) for other, _ in case.spec.factors]:
+        return
+    if joined is not None and not joined.accept(np.array([scope])):
+        return
+    kind = choices.integer(0, 9)
+    if kind < 3 and len(parts) > 1:
+        text = list(GATES)[choices.integer(0, 1)]
+        case.add_count(text, lambda *x: 0 if GATES[text](x[:-1]) == x[-1] else INF, *parts)
+    elif kind < 7:
+        text = list(CONSTRAINTS)[choices.integer(0, 2)]
+        case.add_count(text, lambda *x: 0 if sum(x) in CONSTRAINTS[text] else INF, *parts)
+    else:
+        most = len(parts) if kind == 7 else choices.integer(0, len(parts) + 1)
+        energies = choices.values(most + 1)
+        energies[choices.mask(most + 1, 15)] = INF
+        given = "" if kind == 7 else f", most={most}"
+        text = f"fg.Cardinality({show(energies)}{given})"
+        case.add_count(text, lambda *x: energies[min(sum(x), most)], *parts)
 
 
 def _declare(case: Case, choices: Any, name: str) -> None:

@@ -21,9 +21,12 @@ from factorgraph import factors
 from factorgraph.errors import FactorGraphError
 from factorgraph.factors import (
     MLP,
+    AtMostOne,
+    Cardinality,
     External,
     Factor,
     Linear,
+    Or,
     Potts,
     Table,
     TruncatedLinear,
@@ -31,7 +34,7 @@ from factorgraph.factors import (
     check_energies,
     features,
 )
-from factorgraph.kernels.tables import DENSE, POTTS
+from factorgraph.kernels.tables import COUNT, DENSE, POTTS
 from factorgraph.optim import Rows
 
 for module in pkgutil.iter_modules(factors.__path__, "factorgraph.factors."):
@@ -60,7 +63,19 @@ class Case(NamedTuple):
         each = np.broadcast_to(tables, (self.count, *tables.shape[1:])) if self.layout.shared else tables
         if self.layout.kind == POTTS:
             return each[:, None, None] * (1 - np.eye(self.states[0]))
+        if self.layout.kind >= COUNT:
+            code = self.layout.kind - COUNT
+            most, gate, one = code // 4, code // 2 % 2, code % 2
+            return spread(each, most, len(self.states) - gate, one)
         return each
+
+
+def spread(each: np.ndarray, most: int, inputs: int, one: int) -> np.ndarray:
+    """(scopes, *states) of energies (scopes, most + 1) or (scopes, most + 1, 2) of counts."""
+    out = np.empty((len(each), *(2,) * inputs, *each.shape[2:]))
+    for labels in itertools.product(range(2), repeat=inputs):
+        out[(slice(None), *labels)] = each[:, min(labels.count(one), most)]
+    return out
 
 
 def make_case(family: type[Factor], seed: int) -> Case:
@@ -132,6 +147,25 @@ def mlp_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: Any)
     return np.array(out)
 
 
+ALLOWED: dict[str, Callable[..., bool]] = {
+    "AtMostOne": lambda *x: sum(x) <= 1,
+    "ExactlyOne": lambda *x: sum(x) == 1,
+    "AtLeastOne": lambda *x: any(x),
+    "Or": lambda *x: any(x[:-1]) == x[-1],
+    "And": lambda *x: all(x[:-1]) == x[-1],
+}
+
+
+def count_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: Any) -> np.ndarray:
+    name, n = type(factor).__name__, len(states)
+    if name in ALLOWED:
+        one = [0.0 if ALLOWED[name](*labels) else np.inf for labels in itertools.product(range(2), repeat=n)]
+        return np.broadcast_to(np.reshape(one, states), (int(np.prod(shape)), *states))
+    energies, most = factor._energies, n if factor._most is None else factor._most
+    each = TWINS[type(energies).__name__](energies, shape, (most + 1,), parameters, inputs)
+    return spread(np.broadcast_to(each, (int(np.prod(shape)), most + 1)), most, n, 1)
+
+
 KINDS = ("weight", "bias")
 TWINS: dict[str, Callable[..., np.ndarray]] = {
     "Table": table_twin,
@@ -140,6 +174,7 @@ TWINS: dict[str, Callable[..., np.ndarray]] = {
     "External": external_twin,
     "Linear": linear_twin,
     "MLP": mlp_twin,
+    "Count": count_twin,
 }
 
 
@@ -157,8 +192,11 @@ def test_layout(family: type[Factor]) -> None:
     for case in cases(family):
         layout = case.layout
         assert layout.tables == (1 if layout.shared else case.count)
-        assert layout.kind in (DENSE, POTTS)
-        assert layout.shape == (case.states if layout.kind == DENSE else ())
+        assert layout.kind in (DENSE, POTTS) or layout.kind >= COUNT
+        assert layout.kind != DENSE or layout.shape == case.states
+        assert layout.kind != POTTS or layout.shape == ()
+        if layout.kind >= COUNT:
+            assert layout.shape in [((layout.kind - COUNT) // 4 + 1,), (2, 2)] and set(case.states) == {2}
         assert layout.dtype in (np.float32, np.float64) and layout.dtype == case.factor.dtype
         assert layout.shared or not layout.tied
         assert layout.identity is None or layout.shared
@@ -242,7 +280,7 @@ def test_backward_against_central_differences(family: type[Factor]) -> None:
             expected = numerical(case, case.parameters, name, gradient)
             np.testing.assert_allclose(dense(d), expected, atol=1e-6 * max(1, abs(expected).max()), rtol=1e-6)
         for name in case.factor.inputs:
-            given = case.factor.input_gradient(gradient)[name]  # type: ignore[attr-defined]
+            given = case.factor.input_gradient(gradient)[name]
             expected = numerical(case, case.inputs, name, gradient)
             np.testing.assert_allclose(given.reshape(expected.shape), expected, atol=1e-6, rtol=1e-6)
 
@@ -286,7 +324,7 @@ def test_merged_parts_are_the_parts_in_order(family: type[Factor]) -> None:
         assert all(layout.tied == tied for layout in layouts) and merged.dtype == parts[0].factor.dtype
         expected = np.concatenate([part.energies() for part in parts[: 1 if tied else None]])
         inputs = {
-            name: np.concatenate([part.inputs[name].reshape(-1, *part.states) for part in parts])
+            name: np.concatenate([part.inputs[name].reshape(-1, *part.layout.shape) for part in parts])
             for name in parts[0].factor.inputs
         }
         layout = layouts[0]._replace(tables=len(expected))
@@ -588,6 +626,16 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         ),
         "got parameters['n.hidden.bias'][0] = nan",
     ),
+    (lambda: AtMostOne().bind(1, (), (2, 3)), "add(AtMostOne): expected binary variables; got one of 3 states."),
+    (lambda: AtMostOne().bind(1, (), ()), "add(AtMostOne): expected scopes of at least one variable; got 0."),
+    (lambda: Or().bind(1, (), (2,)), "add(Or): expected scopes of inputs and, last, the output; got 1."),
+    (
+        lambda: Cardinality([0, 1, 2]).bind(1, (), (2, 2, 2)),
+        "of shape (4,); got (3,). An axis for each variable of a scope, in the order given to add, as long as that "
+        "variable has states. In Cardinality the states (4,) are the counts 0 … 3 of ones among 3 variables.",
+    ),
+    (lambda: Cardinality([0, 1], most=-1), "Cardinality: expected most to be None or an int ≥ 0; got -1."),
+    (lambda: Cardinality([0, NAN]), "Table: expected energies to be finite or +inf; got energies[1] = nan"),
     (lambda: External(""), "External: expected a name, a non-empty str; got ''"),
     (
         lambda: External("u").energies(None, {"v": 0}, np.zeros((2, 3))),

@@ -1,6 +1,7 @@
 """Factor families: how energies come from parameters and inputs. One file per family."""
 
 from .base import Factor, Layout, check_energies
+from .count import And, AtLeastOne, AtMostOne, Cardinality, Count, ExactlyOne, Or
 from .external import External
 from .linear import Linear
 from .mlp import MLP
@@ -9,11 +10,18 @@ from .table import Table
 from .truncated import Truncated, TruncatedLinear, TruncatedQuadratic
 
 __all__ = [
+    "And",
+    "AtLeastOne",
+    "AtMostOne",
+    "Cardinality",
+    "Count",
+    "ExactlyOne",
     "External",
     "Factor",
     "Layout",
     "Linear",
     "MLP",
+    "Or",
     "Potts",
     "Table",
     "Truncated",

@@ -37,7 +37,7 @@ class Layout(NamedTuple):
 
     tables: int
     shape: Shape  # entries of one table
-    kind: int  # kernels.tables.DENSE or POTTS
+    kind: int  # see kernels.tables
     dtype: np.dtype  # float32 or float64
     shared: bool  # all scopes read table 0; otherwise scope i reads table i
     tied: bool = False
@@ -105,6 +105,10 @@ class Factor(ABC):
 
     def initial(self, states: Shape, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Values to start training from, one array for each of `parameters(states)`, of the factor's dtype."""
+        return {}
+
+    def input_gradient(self, gradient: np.ndarray) -> dict[str, np.ndarray]:
+        """Gradient of Σ energies · gradient by each input that it reads, in the input's own shape."""
         return {}
 
     @property

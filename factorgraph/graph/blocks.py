@@ -43,6 +43,10 @@ def read_scopes(where: str, scopes: Sequence[Any]) -> tuple[np.ndarray, tuple[in
     for k, scope in enumerate(scopes):
         ids[..., k] = scope.ids
     ids = ids.reshape(prod(shape), len(scopes))
+    if len(scopes) > 4:  # pairs of positions are many
+        ascending = np.sort(ids, 1)
+        if (ascending[:, 1:] != ascending[:, :-1]).all():
+            return ids, shape
     for k in range(1, len(scopes)):
         for j in range(k):
             same = ids[:, j] == ids[:, k]

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ..errors import FactorGraphError, listed
-from ..factors import External, Factor
+from ..factors import Factor
 from ..plan import Block, Group, Lattices, Plan, digest
 from ..plan.memory import check_memory
 from .blocks import Part, make_blocks, read_lattice_scopes, read_scopes
@@ -273,11 +273,9 @@ class FactorGraph:
         return out
 
     def input_gradients(self, gradient: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradient with respect to every input of External factors, in the inputs' own shapes."""
+        """Gradient with respect to every input of the graph's factors, in the inputs' own shapes."""
         out: dict[str, np.ndarray] = {}
         for block, factor in self.bound():
-            if not isinstance(factor, External):
-                continue
             for name, value in factor.input_gradient(block.view(gradient)).items():
                 out[name] = out[name] + value if name in out else value
         return out

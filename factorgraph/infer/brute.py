@@ -28,6 +28,7 @@ class BruteForce(Solver):
 
     limit: int = 1 << 22
     name: ClassVar[str] = "brute force"
+    counts: ClassVar[bool] = True
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Components of at most `limit` labellings; lattices are left to dynamic programming."""

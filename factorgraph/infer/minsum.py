@@ -119,7 +119,8 @@ class _Sweeps:
                 return
 
     def _round(self, labels: np.ndarray) -> None:
-        round_labels(*self._arguments(), self.unary, self.messages, labels, self.cost)
+        costs = (self.unary, self.messages, self.belief)
+        round_labels(*self._arguments(), costs, labels, (self.cost, self.scratch[2]))
         for _ in range(20):
             if not improve_labels(*self._arguments(), self.unary, labels, self.cost):
                 return

@@ -26,6 +26,9 @@ REPAIRS = 30
 #: Pairs of random forests that are moved after a kick.
 ROUNDS = 8
 
+#: For messages of TRW-S.
+NO_BELIEF = np.zeros(0)
+
 #: Energies whose sums might overflow are scaled down: finite magnitudes above these, float32 and float64.
 LARGE = {4: 1e30, 8: 1e290}
 
@@ -100,7 +103,8 @@ class General:
         """See Engine.round."""
         plan, loops = self.asked.plan, self.loops._replace(message=self.passes.message)
         index = (plan.factors, loops, plan.states, plan.offsets, self.asked.energies)
-        round_labels(*index, self.exact, self.messages, labels, self.improver.cost)
+        costs = (self.exact, self.messages, NO_BELIEF)
+        round_labels(*index, costs, labels, (self.improver.cost, self.space.digit))
 
     def improve(self, labels: np.ndarray, deadline: float) -> None:
         """See Engine.improve."""

@@ -105,12 +105,13 @@ def sample(
     check_constant("sample", plan.constant(energies))
     draw = choose(method, threads, memory_limit=memory_limit).sampler(asked, temperature)
     rng = np.random.default_rng(int(seed))
-    width = asked.plan.states.size
+    width, counters = asked.plan.states.size, asked.plan.counters
+    numbers = width if counters is None else counters.plan.states.size
     flat = np.full((int(n), plan.states.size), -1, np.int32)
     step = max(1, AT_ONCE // max(1, width))
     for first in range(0, int(n), step):
         rows = flat[first : first + step]
-        uniforms = rng.random((len(rows), width))
+        uniforms = rng.random((len(rows), numbers))
         if question.restriction is None:
             draw(uniforms, rows)
             continue

@@ -18,6 +18,7 @@ from ..kernels.simd import with_slack
 from ..kernels.structure import LATTICE
 from ..kernels.tables import POTTS
 from ..plan import Asked, Plan, Question
+from .counted import THROUGH_COUNTERS
 from .ranking import Ranking
 from .solution import TOLERANCE, Components, Solution, Status
 
@@ -65,10 +66,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Solver:
-    """Base of all solvers. `threads` None picks by the size of the work."""
+    """Base of all solvers. `threads` None picks by the size of the work.
+
+    counts: whether a class reads factors that count (kernels/tables.py); the methods of all others are asked about
+    plans without them.
+    """
 
     threads: int | None = None
     name: ClassVar[str] = "solver"
+    counts: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **settings: Any):
+        super().__init_subclass__(**settings)
+        for name, through in THROUGH_COUNTERS.items():
+            if name in vars(cls) and not cls.counts:
+                setattr(cls, name, through(vars(cls)[name]))
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Whether the answer on this component is proven."""
@@ -104,7 +116,8 @@ class Solver:
     def sampler(self, asked: Asked, temperature: float = 1.0) -> Sampler:
         """A function that draws labellings of the components from exp(−E / T) / Z, independently and exactly.
 
-        A draw depends on its own row of uniforms only, so that neither threads nor chunks of draws matter. Errors:
+        A draw depends on its own row of uniforms only, so that neither threads nor chunks of draws matter. Where
+        factors count, a row has one for every variable of the plan with counters. Errors:
         FactorGraphError where a component has no labelling.
         """
         raise FactorGraphError(f"{type(self).__name__}: draws no samples; expected a solver that does, e.g. Auto()")

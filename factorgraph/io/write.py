@@ -17,9 +17,10 @@ import numpy as np
 from ..errors import FormatError
 from ..files import replacing
 from ..graph import FactorGraph
-from ..kernels.tables import POTTS
+from ..kernels.tables import COUNT, POTTS
 from ..kernels.text import LARGEST
-from ..plan import Plan
+from ..plan import Block, Plan
+from ..plan.counters import count_parts
 from .read import check_name
 from .source import extensions
 
@@ -30,6 +31,8 @@ _PACK: dict[str, Callable[[Any], Any]] = {
 }
 #: Entries of tables that are spelled out at once.
 _CHUNK = 1 << 18
+#: Variables of the largest factor that counts which is written out as a table.
+_COUNTED = 16
 _LEAST = float(np.finfo(np.float64).tiny)
 
 
@@ -45,7 +48,8 @@ def write(
     the file has the same energies: exactly from .LG and .wcsp, to 1e-12 from .uai.
 
     Errors: FormatError, which names the factor, for energies that the format cannot hold: in .uai those whose exp(−E)
-    over- or underflows, in .wcsp all but integers from 0 up. Also for lattices, and where the file cannot be written.
+    over- or underflows, in .wcsp all but integers from 0 up. Also for lattices, for factors that count more than 16
+    variables, and where the file cannot be written.
     """
     name = os.fsdecode(path)
     kind = check_name(name, _WRITERS)
@@ -103,7 +107,22 @@ class _Model:
                 tables = np.asarray(view[span] if block.table is None else view[block.table[span]], np.float64)
                 if block.kind == POTTS:
                     tables = np.where(np.eye(block.states[0], dtype=bool), 0.0, tables[:, None, None])
+                elif block.kind >= COUNT:
+                    tables = self._counted(block, scopes[0].tolist(), tables)
                 yield from zip(scopes.tolist(), tables, strict=True)
+
+    def _counted(self, block: Block, scope: list[int], tables: np.ndarray) -> np.ndarray:
+        """Tables of factors that count, written out."""
+        most, inputs, one = count_parts(block)
+        if inputs > _COUNTED:
+            raise FormatError(
+                f"{self.path}: a factor counts {inputs} variables, {self._name(scope[0])} … "
+                f"{self._name(scope[inputs - 1])}, and the format knows tables only; expected at most {_COUNTED}. "
+                "Declare counters, variables that count up along it",
+                self.path,
+            )
+        count = (np.indices((2,) * inputs) == one).sum(0)
+        return np.asarray(tables[:, np.minimum(count, most)])
 
     def refuse(self, factor: int, scope: list[int], table: np.ndarray, wrong: np.ndarray, reason: str) -> NoReturn:
         """Raise for the first entry that is wrong."""

@@ -9,7 +9,25 @@ import numpy as np
 
 from .jit import inner, kernel
 from .structure import KIND, OFFSET, SCOPE
-from .tables import POTTS
+from .tables import COUNT, POTTS
+
+
+@inner
+def _counted(factors, f, labels):
+    code = factors.row[f, KIND] - COUNT
+    last = factors.row[f + 1, SCOPE] - (code >> 1 & 1)
+    count = 0
+    for e in range(factors.row[f, SCOPE], last):
+        label = labels[factors.var[e]]
+        if label < 0:
+            return -1
+        if label == code & 1:
+            count += 1
+    count = min(count, code >> 2)
+    if code & 2 == 0:
+        return count
+    label = labels[factors.var[last]]
+    return 2 * count + label if label >= 0 else -1
 
 
 @inner
@@ -19,6 +37,8 @@ def entry(factors, states, f, labels):
         a = labels[factors.var[factors.row[f, SCOPE]]]
         b = labels[factors.var[factors.row[f, SCOPE] + 1]]
         return 0 if a >= 0 and b >= 0 and a != b else -1
+    if factors.row[f, KIND] >= COUNT:
+        return _counted(factors, f, labels)
     x = 0
     for e in range(factors.row[f, SCOPE], factors.row[f + 1, SCOPE]):
         v = factors.var[e]

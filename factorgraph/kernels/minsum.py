@@ -166,9 +166,66 @@ def conditional(v, e, f, factors, states, energies, labels, cost):
     return True
 
 
+@inner
+def _labelled(f, factors, labels):
+    """How many variables of a factor have labels."""
+    count = 0
+    for e in range(factors.row[f, SCOPE], factors.row[f + 1, SCOPE]):
+        if labels[factors.var[e]] >= 0:
+            count += 1
+    return count
+
+
+@inner
+def _completed(v, e, f, factors, loops, states, offsets, energies, costs, labels, space):
+    """cost[k] += min of E_f and the cavities of its variables without labels, v = k (at scope entry e) the others at
+    their labels; see round_labels."""
+    unary, messages, belief = costs
+    cost, digit = space
+    first = factors.row[f, SCOPE]
+    last = factors.row[f + 1, SCOPE]
+    for k in range(states[v]):
+        for i in range(first, last):
+            label = labels[factors.var[i]]
+            digit[i - first] = k if i == e else max(0, label)
+        least = np.inf
+        i = first
+        while i < last:
+            total = 0.0
+            q = np.int64(0)
+            for j in range(first, last):
+                u = factors.var[j]
+                q = q * states[u] + digit[j - first]
+                if j != e and labels[u] < 0:
+                    if belief.size > 0:
+                        total += _without(loops, u, digit[j - first], j, offsets, unary, messages, belief)
+                    else:
+                        message = messages[loops.message[j] + digit[j - first]]
+                        total += -message if message < np.inf else np.inf
+            least = min(least, total + energies[factors.row[f, OFFSET] + q])
+            i = first
+            while i < last:
+                u = factors.var[i]
+                if i != e and labels[u] < 0:
+                    digit[i - first] += 1
+                    if digit[i - first] < states[u]:
+                        break
+                    digit[i - first] = 0
+                i += 1
+        cost[k] += least
+
+
 @kernel
-def round_labels(factors, loops, states, offsets, energies, unary, messages, labels, cost):
-    """Label variables in order: exact energies towards labelled neighbours, messages from the others."""
+def round_labels(factors, loops, states, offsets, energies, costs, labels, space):
+    """Label variables in order: exact energies towards labelled neighbours, messages from factors without any, and of
+    other factors the least energy that is left, the cavities of unlabelled variables u added:
+
+        (belief_u − m_{f→u})(x_u),    or −m_{f→u}(x_u) without beliefs (messages of TRW-S: θ_u is its own minimum)
+
+    costs = (unary, messages, belief or empty); space = (cost float64, digit int64 (arity,)).
+    """
+    unary, messages, _ = costs
+    cost, _ = space
     for i in range(loops.var.size):
         labels[loops.var[i]] = -1
     for i in range(loops.var.size):
@@ -177,9 +234,15 @@ def round_labels(factors, loops, states, offsets, energies, unary, messages, lab
             cost[k] = unary[offsets[v] + k]
         for j in range(loops.ptr[v], loops.ptr[v + 1]):
             e = loops.entry[j]
-            if not conditional(v, e, loops.owner[j], factors, states, energies, labels, cost):
+            f = loops.owner[j]
+            known = _labelled(f, factors, labels)
+            if known == 0:
                 for k in range(states[v]):
                     cost[k] += messages[loops.message[e] + k]
+            elif known == factors.row[f + 1, SCOPE] - factors.row[f, SCOPE] - 1:
+                conditional(v, e, f, factors, states, energies, labels, cost)
+            else:
+                _completed(v, e, f, factors, loops, states, offsets, energies, costs, labels, space)
         at = 0
         for k in range(1, states[v]):
             if cost[k] < cost[at]:

@@ -23,7 +23,7 @@ OFFSET, KIND, SCOPE = range(3)
 class Factors(NamedTuple):
     """All factors of arity ≥ 1, sorted by component: component c owns rows `first[c] : first[c + 1]`.
 
-    row int64 (F + 1, 3): OFFSET where the factor's table starts in the energies, KIND (DENSE or POTTS), SCOPE where its
+    row int64 (F + 1, 3): OFFSET where the factor's table starts in the energies, KIND (see tables.py), SCOPE where its
     variables start in `var` (they end where the next row's start). first int64 (C + 1,), var int32.
     """
 

@@ -25,7 +25,7 @@ from ..errors import FactorGraphError
 from ..kernels.configurations import component_biases
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, LOOPY
-from ..plan import Plan, Question
+from ..plan import Asked, Plan, Question
 from .costs import costs
 from .counting import branches, least_by_cost
 from .incorrect import incorrect
@@ -82,17 +82,21 @@ class SlackMargin(Costly):
                 "SlackMargin: expected costs that are whole numbers, which it counts; got others. Use larger units, or "
                 "Margin()"
             )
-        labels = np.zeros(plan.states.size, np.int32)
+        solved, energies = plan, problem.energies
+        if plan.counters is not None:
+            solved, energies, whole, _ = plan.counters.ask(Asked(plan, energies, whole, problem.listed))
+        labels = np.zeros(solved.states.size, np.int32)
         energy, cost = np.full(problem.listed.size, np.inf), np.zeros(problem.listed.size)
         for i, c in enumerate(problem.listed.tolist()):
-            tree = known.remember(("branches", c), partial(branches, plan, c))
-            least, trace = least_by_cost(plan, problem.energies, c, tree, whole)
+            tree = known.remember(("branches", c), partial(branches, solved, c))
+            least, trace = least_by_cost(solved, energies, c, tree, whole)
             with np.errstate(invalid="ignore"):
                 slack = np.where(np.isfinite(least), np.arange(least.size) * (1.0 + correct[i] - least), -np.inf)
             best = int(slack.argmax())
             energy[i], cost[i] = least[best], best
             labelling = trace(best)
             labels[list(labelling)] = list(labelling.values())
+        labels = labels if plan.counters is None else labels[plan.counters.place]
         return cost, Side(energy, (Found(Question(), np.arange(problem.listed.size), labels),))
 
     def _strings(self, problem: Problem, correct: np.ndarray) -> tuple[np.ndarray, Side]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..kernels.tables import COUNT
+
 
 class Group(NamedTuple):
     """Variables declared together: `start … start + count − 1`, seen by users as an array of `shape`."""
@@ -30,8 +32,8 @@ class Block:
     """
 
     states: tuple[int, ...]  # states of each scope position
-    shape: tuple[int, ...]  # of one table's entries: `states` (dense) or () (parametric)
-    kind: int  # how entries make energies: kernels.tables.DENSE or POTTS
+    shape: tuple[int, ...]  # of one table's entries: `states` (dense) or fewer (parametric)
+    kind: int  # how entries make energies: see kernels.tables
     scopes: np.ndarray  # int32 (F, arity)
     table: np.ndarray | None  # int64 (F,) table read by each factor; None: factor f reads table f
     tables: int
@@ -42,6 +44,13 @@ class Block:
     def size(self) -> int:
         """Entries of one table."""
         return prod(self.shape)
+
+    @property
+    def work(self) -> float:
+        """Configurations of one factor, or of all counters that stand for it: what a message costs that reads them."""
+        if self.kind >= COUNT:
+            return 2.0 * len(self.states) * self.size**2
+        return float(np.prod(self.states, dtype=float))
 
     def view(self, flat: np.ndarray) -> np.ndarray:
         """This block's part of a flat array in the energies' layout, as (tables, *shape)."""

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.tables import DENSE, POTTS
+from ..kernels.tables import COUNT, DENSE, POTTS, counting
 from .block import Block, Lattices
+from .counters import count_parts
 from .plan import Plan
 from .restrict import Restriction
 
@@ -82,6 +83,9 @@ class Derived:
         choices = self.choices
         kept = np.where(scopes >= 0, choices.length[sets], 0)
         offset = block.start + block.size * (rows if block.table is None else block.table[rows])
+        if block.kind >= COUNT:
+            self._condition_count(block, offset, sets, scopes, kept)
+            return
         for same in groups_of(kept):
             shape = kept[same[0]]
             over = scopes[same][:, shape > 0]
@@ -94,6 +98,28 @@ class Derived:
             else:
                 source = self._cut(block, offset[one], sets[one])
                 self.append(states, states, DENSE, over, table if shared else None, source)
+
+    def _condition_count(
+        self, block: Block, offset: np.ndarray, sets: np.ndarray, scopes: np.ndarray, kept: np.ndarray
+    ) -> None:
+        """The same of factors that count: with x known variables labelled `one`, entry [k] is the base's [k + x]."""
+        most, inputs, one = count_parts(block)
+        label = self.choices.states[self.choices.first[sets]]
+        known = ((label == one) & (kept < 2))[:, :inputs].sum(1)
+        for same in groups_of(kept):
+            free = kept[same[0]] == 2
+            count, gate = int(free[:inputs].sum()), bool(free[inputs:].any())
+            entry = np.minimum(known[same][:, None] + np.arange(most + 1 if count else 1), most)
+            if gate:
+                entry = 2 * entry[:, :, None] + np.arange(2)
+            elif inputs < len(block.states):
+                entry = 2 * entry + label[same, -1:]
+            over = scopes[same][:, free if free.any() else kept[same[0]] > 0]
+            states, shape, kind = (2,) * int(free.sum()), entry.shape[1:], counting(most, gate, one)
+            if not count:  # a table of the output, or a constant at variables of one state
+                states = shape = (2,) if gate else (1,) * over.shape[1]
+                kind = DENSE
+            self.append(states, shape, kind, over, None, offset[same][:, None] + entry.reshape(same.size, -1))
 
     def _cut(self, block: Block, offset: np.ndarray, sets: np.ndarray) -> np.ndarray:
         """int64 (tables, entries): base entries of tables at `offset`, cut to `sets`; −1 for the constant 0."""

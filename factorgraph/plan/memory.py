@@ -7,13 +7,22 @@ import re
 import numpy as np
 
 from ..errors import FactorGraphError
+from .counters import counted, link_entries
 from .plan import Plan
 
 
 def check_memory(plan: Plan, itemsize: int, memory_limit: str | int) -> None:
     """Refuse tables and beliefs beyond the limit, before they are allocated."""
-    limit, need = bytes_of(memory_limit), (plan.size + plan.variable_states) * itemsize
-    if need <= limit:
+    limit, links = bytes_of(memory_limit), link_entries(plan) * itemsize
+    if links > limit:
+        longest = max(counted(plan), key=lambda b: len(b.states) * b.size**2)
+        raise FactorGraphError(
+            f"energies: the counters of factors that count need {readable(links)}, the memory_limit is "
+            f"{readable(limit)}; the largest factor has {longest.size} energies for {len(longest.states)} variables. "
+            "Give Cardinality fewer energies by most=…, the last one for all larger counts, or raise memory_limit"
+        )
+    need = (plan.size + plan.variable_states) * itemsize
+    if need + links <= limit:
         return
     if plan.size <= plan.variable_states:
         raise FactorGraphError(

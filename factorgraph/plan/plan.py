@@ -25,6 +25,7 @@ from ..kernels.structure import (
     unite,
 )
 from .block import Block, Group, Lattices
+from .counters import Counters, counted
 from .grids import Grid, find_grid
 from .loops import Passes, make_loops, make_passes
 from .schedule import Extent, make_schedule
@@ -45,7 +46,8 @@ class Plan:
     Attributes: `states` int32 (V,), `offsets` int64 (V + 1,) of the variable states, `component` int32 (V,),
     `kinds` uint8 (C,) the class of each component, `blocks`, `groups`, `lattices`, `factors` (sorted by component),
     `same` int64 (F,) the first factor over the same variables (empty where none are parallel), `work` float64 (C,)
-    the configurations of each component's factors, `size` the number of energies, `digest` the structure's hash.
+    the configurations of each component's factors, `size` the number of energies, `digest` the structure's hash,
+    `counters` the derived plan that is solved instead of one with factors that count, None where nothing counts.
     """
 
     def __init__(
@@ -75,8 +77,12 @@ class Plan:
         if lattices.nodes.size and not lattices.component.size:
             first = lattices.var[lattices.ptr[:-1]]
             self.lattices = lattices._replace(component=self.component[first].astype(np.int64))
+        self.kinds: np.ndarray
         self.factors, variables = self._place()
         self._classify(variables)
+        self.counters = Counters(self) if counted(self) else None
+        if self.counters is not None:  # those are what is solved
+            self.kinds = self.counters.plan.kinds
 
     def _connect(self) -> tuple[np.ndarray, int]:
         parent = np.arange(self.states.size, dtype=np.int32)
@@ -102,7 +108,7 @@ class Plan:
             count = np.bincount(self.component[block.scopes[:, 0]], minlength=self.n_components)
             first[1:] += count
             entries[1:] += count * len(block.states)
-            work += count * float(np.prod(block.states, dtype=float))
+            work += count * block.work
         np.cumsum(first, out=first)
         np.cumsum(entries, out=entries)
         row = np.empty((int(first[-1]) + 1, 3), np.int64)

@@ -69,6 +69,8 @@ class Solver:
 
     threads: int | None = None
     name: ClassVar[str] = "solver"
+    #: What the sums of a loopy component are where it answers: exact, an upper or lower bound of log Z, or an estimate.
+    sums: ClassVar[str] = "exact"
 
     def exact_on(self, plan: Plan, component: int) -> bool:
         """Whether the answer on this component is proven."""

@@ -28,10 +28,8 @@ from ..kernels.simd import buffer
 from ..kernels.structure import KIND, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 from ..plan import Asked, Plan
-from .moves import loops_of
+from .loopy import add_unaries, cuts_of, index_of
 
-#: Work that one kernel call does at most, in table entries: below 100 ms.
-SLICE = 2e7
 #: Table entries that are as much work as an entry summed in logarithms, and as the exponentials of a state.
 LOGARITHM, STATE = 20.0, 20.0
 
@@ -96,7 +94,7 @@ class Reweighted:
         plan, energies, bias, components = asked
         self.asked, self.temperature = asked, temperature
         self.arrangement = arrange(plan)
-        self.index = Index(plan.factors, loops_of(asked), plan.states, plan.offsets, plan.component)
+        self.index = index_of(asked)
         self.variables = self.index.loops.var
         inside = np.zeros(plan.n_components, bool)
         inside[components] = True
@@ -118,10 +116,7 @@ class Reweighted:
         cavity, rest = plan.extent.arity * width, (buffer(width, np.float64) for _ in range(3))
         self.space = Space(buffer(cavity, np.float64), *rest, self.labels)
         self.marginals = np.zeros(plan.variable_states)
-        ends = np.cumsum(self.arrangement.work[order])
-        cuts = np.flatnonzero(np.diff(ends // SLICE)) + 1
-        bounds = [0, *cuts.tolist(), order.size]
-        self.spans = list(zip(bounds[:-1], bounds[1:]))
+        self.spans = cuts_of(self.arrangement.work[order])
 
     def _weigh(self, order: np.ndarray, rho: np.ndarray, beta: float) -> tuple[Weighing, tuple[np.ndarray, np.ndarray]]:
         """Tables of costs and weights: one for all factors of one table and weight, one for those over one scope."""
@@ -150,7 +145,7 @@ class Reweighted:
         listed = np.concatenate([members[starts[u] : starts[u] + counts[u]] for u in unit]) if unit.size else members
         first = np.concatenate([[0], np.cumsum(counts[unit])])
         slopes = beta / rho[order[unit]]
-        for low, high in _slices(sizes * counts[unit]):
+        for low, high in cuts_of(sizes * counts[unit]):
             tabulate(
                 order[unit[low:high]], listed, first[low : high + 1], self.index, weighing, self.asked.energies,
                 slopes[low:high], tables, self.labels,
@@ -212,30 +207,10 @@ class Reweighted:
         plan, factor = self.asked.plan, self.index.loops.factor
         weighted = gradient, np.array([weight])
         sizes = self._sizes(factor) * LOGARITHM
-        for span in _slices(sizes):
+        for span in cuts_of(sizes):
             add_beliefs(
                 span, factor, self.arrangement.same, self.index, self.weighing, self.tables[0], self.state, self.space,
                 weighted,
             )  # fmt: skip
         feasible = self.asked.components[self.state.status[self.asked.components] != INFEASIBLE]
         add_unaries(plan, feasible, self.marginals, weight, gradient)
-
-
-def add_unaries(plan: Plan, components: np.ndarray, marginals: np.ndarray, weight: float, gradient: np.ndarray) -> None:
-    """gradient += weight · marginals, in the tables of single variables of these components."""
-    inside = np.zeros(plan.n_components, bool)
-    inside[components] = True
-    row, var = plan.factors.row, plan.factors.var
-    single = np.flatnonzero((np.diff(row[:, SCOPE]) == 1) & np.repeat(inside, np.diff(plan.factors.first)))
-    variable = var[row[single, SCOPE]]
-    states = plan.states[variable]
-    step = np.arange(int(states.sum())) - np.repeat(np.cumsum(states) - states, states)
-    at = np.repeat(row[single, OFFSET], states) + step
-    np.add.at(gradient, at, weight * marginals[np.repeat(plan.offsets[variable], states) + step])
-
-
-def _slices(work: np.ndarray) -> list[tuple[int, int]]:
-    """Ranges of bounded work."""
-    cuts = np.flatnonzero(np.diff(np.cumsum(work) // SLICE)) + 1
-    bounds = [0, *cuts.tolist(), work.size]
-    return list(zip(bounds[:-1], bounds[1:]))

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.configurations import component_biases, component_energies
 from ..kernels.simd import with_slack
-from ..kernels.structure import LATTICE
+from ..kernels.structure import LATTICE, LOOPY
 from ..kernels.tables import POTTS
 from ..plan import Asked, Plan, Question
 from .ranking import Ranking
@@ -76,9 +76,15 @@ class Solver:
         """Whether the answer on this component is proven."""
         raise NotImplementedError
 
+    def kind_of(self, asked: Asked) -> str:
+        """What the sums over the components asked are: `sums` where one has cycles, else "exact"."""
+        return self.sums if (asked.plan.kinds[asked.components] == LOOPY).any() else "exact"
+
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """Write labels, bound and status of the components. Exact methods set status OPTIMAL and leave the bound."""
-        raise NotImplementedError
+        raise FactorGraphError(
+            f"{type(self).__name__}: sums or draws only; expected a solver that minimises, e.g. Auto()"
+        )
 
     def integrate(
         self,
@@ -107,7 +113,7 @@ class Solver:
         """A function that draws labellings of the components from exp(−E / T) / Z, independently and exactly.
 
         A draw depends on its own row of uniforms only, so that neither threads nor chunks of draws matter. Errors:
-        FactorGraphError where a component has no labelling.
+        FactorGraphError where a component has no labelling. (Where `sums` is not exact, draws are not either.)
         """
         raise FactorGraphError(f"{type(self).__name__}: draws no samples; expected a solver that does, e.g. Auto()")
 

@@ -11,49 +11,10 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.structure import LOOPY
 from ..plan import Asked, Plan
-from .dynamic import DynamicProgramming
+from .loopy import Summing
 from .reweighting import Reweighted, arrange
 from .solver import Solver
-
-
-@dataclass(frozen=True)
-class Summing(Solver):
-    """Base of solvers whose sums are exact on forests and lattices only, by dynamic programming."""
-
-    def exact_on(self, plan: Plan, component: int) -> bool:
-        """Forests and lattices."""
-        return bool(plan.kinds[component] != LOOPY)
-
-    def integrate(
-        self,
-        asked: Asked,
-        temperature: float = 1.0,
-        marginals: np.ndarray | None = None,
-        gradient: np.ndarray | None = None,
-        weight: float = 1.0,
-    ) -> np.ndarray:
-        """See Solver.integrate; of loopy components as `sums` says."""
-        free = np.empty(asked.components.size)
-        loopy = asked.plan.kinds[asked.components] == LOOPY
-        if not loopy.all():
-            exact = DynamicProgramming(self.threads)
-            free[~loopy] = exact.integrate(asked.part(~loopy), temperature, marginals, gradient, weight)
-        if loopy.any():
-            free[loopy] = self._integrate(asked.part(loopy), temperature, marginals, gradient, weight)
-        return free
-
-    def _integrate(
-        self,
-        asked: Asked,
-        temperature: float,
-        marginals: np.ndarray | None,
-        gradient: np.ndarray | None,
-        weight: float,
-    ) -> np.ndarray:
-        """The same of loopy components."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

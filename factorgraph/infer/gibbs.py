@@ -67,9 +67,7 @@ class Gibbs(Summing):
         for number in range(-self.burn_in, self.sweeps):
             chain.sweep(beta, random.random(chain.size), tally if number >= 0 else tally[:0])
             if gradient is not None and number >= 0:
-                add_configurations(
-                    chain.asked.components, plan.factors, plan.states, chain.labels, each, gradient
-                )
+                add_configurations(chain.asked.components, plan.factors, plan.states, chain.labels, each, gradient)
         if marginals is not None:
             write_marginals(plan, asked.components, tally / self.sweeps, marginals)
         return free

@@ -113,8 +113,8 @@ class Reweighted:
         messages = np.zeros(plan.loops[1])
         self.state = State(messages, self.unary.copy(), np.zeros(plan.n_components), status)
         width = (int(plan.states.max(initial=1)) + 15) // 16 * 16
-        cavity, rest = plan.extent.arity * width, (buffer(width, np.float64) for _ in range(3))
-        self.space = Space(buffer(cavity, np.float64), *rest, self.labels)
+        cavity, probability, fresh, sums = (buffer(n * width, np.float64) for n in (plan.extent.arity, 1, 1, 1))
+        self.space = Space(cavity, probability, fresh, sums, self.labels)
         self.marginals = np.zeros(plan.variable_states)
         self.spans = cuts_of(self.arrangement.work[order])
 
@@ -129,7 +129,9 @@ class Reweighted:
         by_scope = np.argsort(scope, kind="stable")[np.count_nonzero(scope < 0) :]
         members, counts = factor[by_scope], np.bincount(scope[scope >= 0], minlength=order.size)
         starts = np.cumsum(counts) - counts
-        key = np.stack([row[order, OFFSET], rho[order].view(np.int64), np.where(counts > 1, 1 + np.arange(order.size), 0)])
+        key = np.stack(
+            [row[order, OFFSET], rho[order].view(np.int64), np.where(counts > 1, 1 + np.arange(order.size), 0)]
+        )
         _, unit, which = np.unique(key, axis=1, return_index=True, return_inverse=True)
         which = which.reshape(-1)
         potts = np.zeros(len(row) - 1, np.int64)

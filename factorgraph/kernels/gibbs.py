@@ -1,6 +1,6 @@
 """Gibbs sampling: one variable after the other is drawn given all others (Geman and Geman 1984).
 
-    x_v ~ exp(−(E_v(k) + Σ_f E_f(k, the other labels)) / T)
+x_v ~ exp(−(E_v(k) + Σ_f E_f(k, the other labels)) / T)
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Factors f have weights ρ_f > 0, variables an order; energies are divided by the temperature. With
 
-    B_v = E_v + Σ_f ρ_f M_{f→v},     M_{f→v}(x_v) = −log Σ_{x_f without x_v} exp(−E_f / ρ_f − Σ_{u ≠ v} (B_u − M_{f→u})(x_u))
+    B_v = E_v + Σ_f ρ_f M_{f→v}
+    M_{f→v}(x_v) = −log Σ over the other x_u of exp(−E_f(x_f) / ρ_f − Σ_{u ≠ v} (B_u − M_{f→u})(x_u))
 
 a pass forwards renews the messages to the last variable of every scope, in the order of these, and a pass back all the
 others (damped). With ρ = 1 this is sum-product belief propagation (Pearl 1988). After a pass forwards
@@ -80,7 +81,7 @@ class State(NamedTuple):
 
 
 class Space(NamedTuple):
-    """Work space, float64: cavities (arity × width), a vector of probabilities, the message, sums; labels int64 (V,)."""
+    """Work space: float64 cavities (arity × width), probabilities, a message and sums (width); labels int32 (V,), 0."""
 
     cavity: np.ndarray
     probability: np.ndarray
@@ -143,7 +144,7 @@ def tabulate(units, members, first, index, weighing, energies, slopes, tables, l
     """Fill tables = (costs, weights) of the factors units[i]: costs = slopes[i] · Σ of the energies of the factors
     members[first[i] : first[i + 1]], over the same variables in any order; weights = exp(least − costs).
 
-    labels int64 (V,), 0.
+    labels int32 (V,), 0.
     """
     costs, weights = tables
     for i in range(units.size):

@@ -218,7 +218,6 @@ def test_sum_product_against_a_naive_twin() -> None:
 
 
 def test_potts_factors_send_what_their_tables_send() -> None:
-    rng = np.random.default_rng(2)
     for weight in (0.7, -1.5, 40.0, -60.0, 900.0, -900.0, INF):
         found = []
         for potts in (True, False):
@@ -236,29 +235,25 @@ def test_potts_factors_send_what_their_tables_send() -> None:
             np.testing.assert_allclose(a, b, atol=1e-9)
             assert p == pytest.approx(q, rel=1e-9)
             np.testing.assert_allclose(s, t, atol=1e-9)
-    assert rng is not None
 
 
 def test_factors_over_the_same_variables_are_one_factor() -> None:
     rng = np.random.default_rng(4)
-    tables = rng.normal(size=(3, 2, 2, 3, 3))
+    tables = rng.normal(size=(3, 2, 3, 3))
     found = []
     for split in (True, False):
         g = fg.FactorGraph()
         x = g.variables("x", shape=(3,), states=3)
-        for (a, b), (one, two) in zip([(0, 1), (1, 2), (2, 0)], tables[:, 0]):
-            del one, two
-            pair = tables[[(0, 1), (1, 2), (2, 0)].index((a, b))].sum(1)
+        for (a, b), (one, two) in zip([(0, 1), (1, 2), (2, 0)], tables):
             if split:
-                g.add(fg.Table(pair[0]), x[a], x[b])
-                g.add(fg.Table(pair[1].T), x[b], x[a])
+                g.add(fg.Table(one), x[a], x[b])
+                g.add(fg.Table(two.T), x[b], x[a])
                 g.add(fg.Potts(0.5), x[a], x[b])
             else:
-                g.add(fg.Table(pair.sum(0) + np.where(np.eye(3, dtype=bool), 0, 0.5)), x[a], x[b])
+                g.add(fg.Table(one + two + np.where(np.eye(3, dtype=bool), 0, 0.5)), x[a], x[b])
         for method in ("sum-product", "tree-reweighted"):
             each = fg.marginals(g, method=method, factors=True)
-            total = sum(float((c * e).sum()) for c, e in zip(each.configurations[None], g.energies()[None]))
-            found.append((each.flat, each.log_partition, total))
+            found.append((each.flat, each.log_partition, each.configurations @ g.energies()))
     for one, two in zip(found[:2], found[2:]):
         for a, b in zip(one, two):
             np.testing.assert_allclose(a, b, atol=1e-9)
@@ -296,9 +291,9 @@ def test_any_messages_back_prove_an_upper_bound() -> None:
 
 
 def test_the_upper_bound_is_the_best_one_of_its_trees() -> None:
-    """On a cycle, min over θ_1 + θ_2 = θ of Σ_T p_T log Z(θ_T / p_T), by a general optimiser over both spanning trees."""
-    for seed in range(4):
-        rng = np.random.default_rng(seed)
+    """On a cycle, min over (θ_1 + θ_2) / 2 = θ of (log Z(θ_1) + log Z(θ_2)) / 2, by a general optimiser."""
+
+    def check(rng: np.random.Generator) -> None:
         unary, table = rng.normal(size=(3, 2)), 1.5 * rng.normal(size=(3, 2, 2))
         pairs = [(0, 1), (1, 2), (0, 2)]
         g = fg.FactorGraph()
@@ -330,6 +325,9 @@ def test_the_upper_bound_is_the_best_one_of_its_trees() -> None:
         best = minimize(dual, np.zeros(10), method="BFGS", options={"gtol": 1e-9}).fun
         found = fg.marginals(g, method=fg.TreeReweighted(tolerance=1e-12, iterations=5000))
         assert found.log_partition == pytest.approx(best, abs=1e-6)
+
+    for seed in range(4):
+        check(np.random.default_rng(seed))
 
 
 def test_mean_field_is_above_its_labelling_and_at_rest() -> None:
@@ -370,8 +368,12 @@ def test_bounds_of_drawn_graphs(drawn: Any, temperature: float) -> None:
         else:
             for found in (upper, lower, middle):
                 sums = np.add.reduceat(found.flat, found.plan.offsets[:-1])
-                ordinary = [v for group in found.plan.groups if group.lattice < 0
-                            for v in range(group.start, group.start + group.count)]
+                ordinary = [
+                    v
+                    for group in found.plan.groups
+                    if group.lattice < 0
+                    for v in range(group.start, group.start + group.count)
+                ]
                 np.testing.assert_allclose(sums[ordinary], 1.0, rtol=1e-5)
                 if allowed is not None:
                     for v, mask in zip(ordinary, allowed):
@@ -388,7 +390,7 @@ def test_grids_against_elimination(potts: bool, scale: float) -> None:
         found = {name: fg.marginals(g, method=name) for name in ("sum-product", "tree-reweighted", "mean-field")}
         assert found["mean-field"].log_partition <= exact.log_partition <= found["tree-reweighted"].log_partition
         width = found["tree-reweighted"].log_partition - found["mean-field"].log_partition
-        assert width <= 0.25 * size * size * scale
+        assert width <= 0.3 * size * size * scale
         assert abs(found["sum-product"].log_partition - exact.log_partition) <= 0.3 * width
         if scale < 1:
             assert np.abs(found["sum-product"].flat - exact.flat).max() < 0.01
@@ -396,7 +398,7 @@ def test_grids_against_elimination(potts: bool, scale: float) -> None:
 
 @pytest.mark.check
 def test_a_large_grid_against_elimination() -> None:
-    g = grid(np.random.default_rng(6), 20, 2, 0.5)
+    g = grid(np.random.default_rng(6), 16, 2, 0.5)
     exact = fg.marginals(g)
     upper, lower = (fg.marginals(g, method=name) for name in ("tree-reweighted", "mean-field"))
     assert lower.log_partition <= exact.log_partition <= upper.log_partition
@@ -490,7 +492,8 @@ def test_a_component_is_answered_as_if_alone(name: str) -> None:
     g = fg.FactorGraph()
     x = g.variables("x", shape=(3, 4), states=2)
     g.add(fg.Table(rng.normal(size=(3, 4, 2))), x)
-    g.add(fg.Table(np.array([0.2, 1.0, 4.0])[:, None, None, None] * rng.normal(size=(3, 4, 2, 2))), x, x[:, [1, 2, 3, 0]])
+    scale = np.array([0.2, 1.0, 4.0])[:, None, None, None]
+    g.add(fg.Table(scale * rng.normal(size=(3, 4, 2, 2))), x, x[:, [1, 2, 3, 0]])
     plan, energies = g.compile(), g.energies()
     whole = fg.marginals(g, method=QUICK[name])
     if name in ("gibbs", "perturb-and-map"):
@@ -508,11 +511,12 @@ def test_a_component_is_answered_as_if_alone(name: str) -> None:
 
 def test_gibbs_marginals_within_four_standard_errors() -> None:
     """Chains of different seeds are independent: their spread is the standard error of their mean."""
-    for case in [case for case in loopy_cases(12, first=3000) if not any(np.isinf(t).any() for _, t in case.spec.factors)]:
+    for case in loopy_cases(12, first=3000):
+        if any(np.isinf(table).any() for _, table in case.spec.factors):
+            continue
         exact = fg.marginals(case.graph, factors=True)
-        chains = [
-            fg.marginals(case.graph, method=fg.Gibbs(burn_in=50, sweeps=400, seed=seed), factors=True) for seed in range(12)
-        ]
+        solvers = [fg.Gibbs(burn_in=50, sweeps=400, seed=seed) for seed in range(12)]
+        chains = [fg.marginals(case.graph, method=solver, factors=True) for solver in solvers]
         for values, truth in (
             (np.array([chain.flat for chain in chains]), exact.flat),
             (np.array([chain.configurations for chain in chains]), exact.configurations),
@@ -583,11 +587,12 @@ def test_annealing() -> None:
         assert found.status.name in ("APPROXIMATE", "OPTIMAL")
         again = fg.solve(case.graph, method=fg.Annealing(sweeps=60, seed=seed))
         assert again.flat.tobytes() == found.flat.tobytes()
-        best += found.energy <= optimum.energy + 1e-9
+        exact = found.energy <= optimum.energy + 1e-9
+        best += exact or any(np.isinf(table).any() for _, table in case.spec.factors)
         start = {name: optimum.labels[name] for name in case.arrays}
         kept = fg.solve(case.graph, initial=start, method=fg.Annealing(sweeps=1))
         assert kept.energy <= optimum.energy + 1e-9
-    assert best >= 18
+    assert best >= 19
 
 
 def test_annealing_is_better_than_single_labels_on_a_grid() -> None:
@@ -632,7 +637,7 @@ def test_gradients_of_what_has_converged(name: str) -> None:
 def build(g: fg.FactorGraph, image: np.ndarray) -> None:
     """A loopy model: a pixel's value makes its energy, neighbours have a learned table."""
     x = g.variables("x", shape=image.shape, states=2)
-    g.add(fg.Linear(np.stack([image.ravel(), np.ones(image.size)], 1), param="pixel"), x.reshape(-1))
+    g.add(fg.Linear(np.stack([image, np.ones(image.shape)], -1), param="pixel"), x)
     g.add(fg.Linear(None, param="pair"), x[:, :-1], x[:, 1:])
     g.add(fg.Linear(None, param="pair"), x[:-1], x[1:])
 
@@ -641,13 +646,13 @@ def build(g: fg.FactorGraph, image: np.ndarray) -> None:
 def test_likelihoods_on_grids_are_learned_from_beliefs(solver: Any) -> None:
     rng = np.random.default_rng(14)
     truth = [np.kron(rng.integers(2, size=(3, 3)), np.ones((2, 2), int)) for _ in range(10)]
-    images = [y + rng.normal(scale=0.8, size=y.shape) for y in truth]
+    images = [2 * y + rng.normal(scale=0.8, size=y.shape) for y in truth]
     model = fg.Model(build)
     with pytest.raises(fg.FactorGraphError, match="NLL: asks for sums over all answers"):
         fg.train(model, images, truth, losses.NLL(), epochs=1, solver=solver)
     options = {"loss": losses.NLL(), "optimizer": fg.optim.SGD(0.02), "epochs": 15, "batch": 5}
     run = fg.train(model, images, truth, solver=solver, approximate=True, **options)
-    assert run.history["loss"][-1] < 0.6 * run.history["loss"][0]
+    assert run.history["loss"][-1] < 0.3 * run.history["loss"][0]
     assert (run.history["exact"] == 0.0).all()
     exact = fg.train(model, images, truth, solver=fg.Auto(), **options)
     assert (exact.history["exact"] == 1.0).all()

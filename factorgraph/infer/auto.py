@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 FEW = 1 << 14
 #: Methods that answer what is too wide as well, though not exactly.
 INEXACT = {
-    "marginals": ", or ask for bounds and estimates by method='tree-reweighted', 'sum-product', 'mean-field' or 'gibbs'",
-    "sample": ", or ask for draws that are not exact by method='gibbs' or 'perturb-and-map'",
+    "marginals": ", or take bounds and estimates of method='tree-reweighted', 'sum-product', 'mean-field' or 'gibbs'",
+    "sample": ", or take draws that are not exact of method='gibbs' or 'perturb-and-map'",
 }
 #: Table entries, none of them shared, of the infeasible components that are propagated to say where they fail.
 NAMED = 1 << 22

@@ -26,12 +26,12 @@ REPAIRS = 30
 
 @dataclass(frozen=True)
 class Gibbs(Summing):
-    """A Markov chain whose labellings follow the Gibbs distribution in the long run; each one depends on the one before.
+    """A Markov chain whose labellings follow the Gibbs distribution in the long run, each depending on those before.
 
     burn_in: sweeps before the first draw, thin: sweeps from draw to draw. Marginals are means over `sweeps` sweeps of
     the distributions from which labels are drawn, of a chain begun with `seed`; factors' are counted. It does not know
-    log Z: that is NaN on loopy components. The chain starts at a labelling of low energy and sees only what it can reach
-    from there by changing one label at a time: with +inf in the tables that may not be everything.
+    log Z: that is NaN on loopy components. The chain starts at a labelling of low energy and sees only what it can
+    reach from there by changing one label at a time: with +inf in the tables that may not be everything.
     """
 
     burn_in: int = 100
@@ -128,7 +128,7 @@ class _Chain:
 
 @dataclass(frozen=True)
 class Annealing(Solver):
-    """Simulated annealing (Kirkpatrick, Gelatt, Vecchi 1983): Gibbs sweeps of falling temperature; a labelling, no bound.
+    """Simulated annealing (Kirkpatrick, Gelatt, Vecchi 1983): Gibbs sweeps of falling temperature; it proves no bound.
 
     Temperatures fall geometrically from `hot` to `cold`, in units of what the conditional energies of a variable differ
     in the mean at the start. The best labelling seen is kept, and improved one label at a time. seed: the same one

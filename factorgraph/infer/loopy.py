@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.reweighted import Index
 from ..kernels.structure import KIND, LOOPY, OFFSET, SCOPE
 from ..kernels.tables import POTTS
+from ..kernels.weighing import Index
 from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
 from .moves import loops_of

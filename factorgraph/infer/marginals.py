@@ -110,7 +110,7 @@ def marginals(
         free = solver.integrate(asked, temperature, marginals=flat)
     if question.restriction is not None:
         flat = np.bincount(question.restriction.states, flat, plan.variable_states).astype(np.float64)
-    total = float(free.sum()) + plan.constant(energies)
+    total = np.inf if (free == np.inf).any() else float(free.sum()) + plan.constant(energies)
     return Marginals(plan, flat, -total / temperature, free, solver.kind_of(asked), configurations)
 
 
@@ -125,7 +125,7 @@ def _configurations(
         out = plan.zeros(np.float64)
         question.restriction.add_gradient(derived, out)
     for block in plan.blocks:  # factors without variables have one configuration, and it is certain
-        if not block.states and (free < np.inf).all():
+        if not block.states and not (free == np.inf).any():
             table = np.arange(len(block.scopes)) if block.table is None else block.table
             block.view(out)[:] = np.bincount(table, minlength=block.tables)
     return free, out

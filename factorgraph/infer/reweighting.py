@@ -9,24 +9,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..kernels.minsum import unary_costs
-from ..kernels.reweighted import (
-    ACTIVE,
-    INFEASIBLE,
-    SETTLED,
-    Index,
-    Space,
-    State,
-    Weighing,
-    add_beliefs,
-    finish,
-    gather,
-    order_breadth_first,
-    sweep,
-    tabulate,
-)
+from ..kernels.reweighted import ACTIVE, INFEASIBLE, SETTLED, Space, State, add_beliefs, finish, gather, sweep
 from ..kernels.simd import buffer
 from ..kernels.structure import KIND, OFFSET, SCOPE
 from ..kernels.tables import POTTS
+from ..kernels.weighing import Index, Weighing, order_breadth_first, tabulate
 from ..plan import Asked, Plan
 from .loopy import add_unaries, cuts_of, index_of
 

@@ -1,6 +1,7 @@
 """Sums over graphs with cycles by messages: loopy belief propagation and the tree-reweighted upper bound of log Z.
 
-Pearl 1988, Yedidia, Freeman, Weiss 2005; Wainwright, Jaakkola, Willsky 2005, Liu, Ihler 2011. See kernels/reweighted.py.
+Pearl 1988; Yedidia, Freeman, Weiss 2005; Wainwright, Jaakkola, Willsky 2005; Liu, Ihler 2011: see
+kernels/reweighted.py.
 """
 
 from __future__ import annotations

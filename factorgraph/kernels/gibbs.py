@@ -8,8 +8,18 @@ from __future__ import annotations
 import numpy as np
 
 from .draw import pick
-from .jit import kernel
+from .jit import inner, kernel
 from .minsum import conditional
+
+
+@inner
+def _conditionals(v, index, energies, unary, labels, cost):
+    """cost = the energies of v's states, the labels of all others as they are."""
+    loops, states = index.loops, index.states
+    for k in range(states[v]):
+        cost[k] = unary[index.offsets[v] + k]
+    for j in range(loops.ptr[v], loops.ptr[v + 1]):
+        conditional(v, loops.entry[j], loops.owner[j], index.factors, states, energies, labels, cost)
 
 
 @kernel
@@ -19,13 +29,10 @@ def redraw(span, index, energies, unary, beta, uniforms, labels, cost, tally):
     beta (C,): inverse temperatures. uniforms float64 of these variables. Where `tally` (variable states) has entries it
     receives the probabilities of which the labels were drawn.
     """
-    loops, states, offsets = index.loops, index.states, index.offsets
+    states, offsets = index.states, index.offsets
     for i in range(span[0], span[1]):
-        v = loops.var[i]
-        for k in range(states[v]):
-            cost[k] = unary[offsets[v] + k]
-        for j in range(loops.ptr[v], loops.ptr[v + 1]):
-            conditional(v, loops.entry[j], loops.owner[j], index.factors, states, energies, labels, cost)
+        v = index.loops.var[i]
+        _conditionals(v, index, energies, unary, labels, cost)
         slope = beta[index.component[v]]
         for k in range(states[v]):
             if cost[k] < np.inf:
@@ -41,18 +48,14 @@ def redraw(span, index, energies, unary, beta, uniforms, labels, cost, tally):
 
 @kernel
 def spread_of(index, energies, unary, labels, cost, out):
-    """out[c] = the mean over variables of what their finite conditional costs differ at most; counts (C,) in out[C:]."""
-    loops, states, offsets = index.loops, index.states, index.offsets
+    """out[c] = by how much the conditional energies of a variable differ in the mean; out[C + c]: of how many."""
     components = out.size // 2
-    for i in range(loops.var.size):
-        v = loops.var[i]
-        for k in range(states[v]):
-            cost[k] = unary[offsets[v] + k]
-        for j in range(loops.ptr[v], loops.ptr[v + 1]):
-            conditional(v, loops.entry[j], loops.owner[j], index.factors, states, energies, labels, cost)
+    for i in range(index.loops.var.size):
+        v = index.loops.var[i]
+        _conditionals(v, index, energies, unary, labels, cost)
         least = np.inf
         most = -np.inf
-        for k in range(states[v]):
+        for k in range(index.states[v]):
             if cost[k] < np.inf:
                 least = min(least, cost[k])
                 most = max(most, cost[k])

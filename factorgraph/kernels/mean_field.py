@@ -1,11 +1,11 @@
 """Naive mean field: the distribution of independent variables whose free energy is least, found one variable at a time.
 
-    F(q) = Σ_f Σ_x q(x_f) E_f(x_f) + T Σ_v Σ_k q_v(k) log q_v(k)  ≥  −T log Z        for every product q = Π_v q_v
+    F(q) = Σ_f Σ_x q(x_f) E_f(x_f) + T Σ_v Σ_k q_v(k) log q_v(k)  ≥  −T log Z     for every product q = Π_v q_v
 
-    q_v(k) ∝ exp(−(E_v(k) + Σ_f Σ_{x_f: x_v = k} Π_{u ≠ v} q_u(x_u) E_f(x_f)) / T)   is the best q_v, the others as they are
+    q_v(k) ∝ exp(−(E_v(k) + Σ_f Σ_{x_f: x_v = k} Π_{u ≠ v} q_u(x_u) E_f(x_f)) / T)
 
-so that F never rises (Parisi 1988; Jordan, Ghahramani, Jaakkola, Saul 1999). A configuration of probability 0 counts
-nothing, whatever it costs: from a feasible q no step leads to +inf.
+is the best q_v, the others as they are, so that F never rises (Parisi 1988; Jordan, Ghahramani, Jaakkola, Saul 1999). A
+configuration of probability 0 counts nothing, whatever it costs: from a feasible q no step leads to +inf.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from .jit import inner, kernel
 from .structure import KIND, OFFSET, SCOPE
 from .tables import POTTS
+from .weighing import advance, table_size
 
 
 @inner
@@ -56,30 +57,21 @@ def _expect(e, f, index, energies, q, cost, labels):
                 for k in range(count):
                     cost[k] += share * energies[at + k * down + i * across]
         return
-    size = np.int64(1)
-    for d in range(first, end):
-        size *= states[factors.var[d]]
-    for x in range(size):
+    for x in range(table_size(f, index)):
         share = 1.0
         for d in range(first, end):
             if d != e:
                 share *= q[offsets[factors.var[d]] + labels[factors.var[d]]]
         if share > 0.0:
             cost[labels[factors.var[e]]] += share * energies[at + x]
-        d = end - 1
-        while d >= first:
-            labels[factors.var[d]] += 1
-            if labels[factors.var[d]] < states[factors.var[d]]:
-                break
-            labels[factors.var[d]] = 0
-            d -= 1
+        advance(f, index, labels)
 
 
 @kernel
 def renew_marginals(span, index, energies, unary, beta, q, cost, labels, change):
     """The best q_v of the variables loops.var[span[0] : span[1]], one after the other; unary float64.
 
-    change float64 (C,): where a component's is NaN its variables stay; else it is raised to the largest |q_new − q_old|.
+    change float64 (C,): where a component's is NaN its variables stay, else it is raised to the largest change of q.
     labels int32 (V,), 0.
     """
     loops, states, offsets = index.loops, index.states, index.offsets
@@ -140,10 +132,7 @@ def sum_factors(span, index, energies, q, labels, free, gradient, weight):
             elif share > 0.0:
                 free[c] += share * energies[at]
             continue
-        size = np.int64(1)
-        for d in range(first, end):
-            size *= states[factors.var[d]]
-        for x in range(size):
+        for x in range(table_size(f, index)):
             share = 1.0
             for d in range(first, end):
                 share *= q[offsets[factors.var[d]] + labels[factors.var[d]]]
@@ -151,10 +140,4 @@ def sum_factors(span, index, energies, q, labels, free, gradient, weight):
                 gradient[at + x] += weight[0] * share
             elif share > 0.0:
                 free[c] += share * energies[at + x]
-            d = end - 1
-            while d >= first:
-                labels[factors.var[d]] += 1
-                if labels[factors.var[d]] < states[factors.var[d]]:
-                    break
-                labels[factors.var[d]] = 0
-                d -= 1
+            advance(f, index, labels)

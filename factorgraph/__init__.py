@@ -54,9 +54,13 @@ if TYPE_CHECKING:
     from .infer import continuous as continuous
     from .infer.elimination import Elimination
     from .infer.expansion import Expansion, Swap
+    from .infer.gibbs import Annealing, Gibbs
+    from .infer.mean_field import MeanField
     from .infer.mincut import MinCut
     from .infer.neighbourhoods import Neighbourhoods
+    from .infer.perturb import PerturbAndMAP
     from .infer.search import ExactSearch
+    from .infer.sum_product import SumProduct, TreeReweighted
     from .infer.toulbar2 import Toulbar2
     from .infer.trws import TRWS
     from .io import read, write
@@ -67,15 +71,21 @@ __version__ = "0.1.0"
 #: What only learning, files, or graphs with cycles need is imported when it is first used:
 #: name -> the module that has it, or is it.
 _LATER = {
+    "Annealing": "infer.gibbs",
     "Collapse": "learn",
     "Elimination": "infer.elimination",
     "ExactSearch": "infer.search",
     "Expansion": "infer.expansion",
+    "Gibbs": "infer.gibbs",
+    "MeanField": "infer.mean_field",
     "MinCut": "infer.mincut",
     "Neighbourhoods": "infer.neighbourhoods",
+    "PerturbAndMAP": "infer.perturb",
+    "SumProduct": "infer.sum_product",
     "Swap": "infer.expansion",
     "TRWS": "infer.trws",
     "Toulbar2": "infer.toulbar2",
+    "TreeReweighted": "infer.sum_product",
     "Model": "learn",
     "Run": "learn",
     "collapse_report": "learn",
@@ -91,6 +101,7 @@ _LATER = {
 __all__ = [
     "Acceptor",
     "And",
+    "Annealing",
     "Answers",
     "AtLeastOne",
     "AtMostOne",
@@ -108,16 +119,19 @@ __all__ = [
     "FactorGraph",
     "FactorGraphError",
     "FormatError",
+    "Gibbs",
     "Lattice",
     "Linear",
     "MLP",
     "Marginals",
+    "MeanField",
     "MinCut",
     "MinMarginals",
     "MinSum",
     "Model",
     "Neighbourhoods",
     "Or",
+    "PerturbAndMAP",
     "Plan",
     "Potts",
     "Question",
@@ -127,12 +141,14 @@ __all__ = [
     "Solution",
     "Solver",
     "Status",
+    "SumProduct",
     "TRWS",
     "Swap",
     "Table",
     "TruncatedLinear",
     "TruncatedQuadratic",
     "Toulbar2",
+    "TreeReweighted",
     "Variables",
     "collapse_report",
     "continuous",

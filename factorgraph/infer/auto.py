@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 #: Loopy components of at most this many labellings are enumerated.
 FEW = 1 << 14
+#: Methods that answer what is too wide as well, though not exactly.
+INEXACT = {
+    "marginals": ", or take bounds and estimates of method='tree-reweighted', 'sum-product', 'mean-field' or 'gibbs'",
+    "sample": ", or take draws that are not exact of method='gibbs' or 'perturb-and-map'",
+}
 #: Table entries, none of them shared, of the infeasible components that are propagated to say where they fail.
 NAMED = 1 << 22
 
@@ -158,10 +163,11 @@ class Auto(Solver):
             wide &= ~fit
         if wide.any():
             c = int(asked.components[np.argmax(wide)])
+            others = INEXACT.get(where, "")
             raise FactorGraphError(
                 f"{where}: component {c} has cycles and is too wide to eliminate; expected forests, lattices, at most "
                 f"{FEW} labellings, or an elimination of at most {self.cells} table cells within {self.memory_limit}. "
-                "Observe more variables, or raise memory_limit and method=Auto(cells=…); solve and losses of minima "
-                "take any graph"
+                f"Observe more variables, or raise memory_limit and method=Auto(cells=…){others}; solve and losses of "
+                "minima take any graph"
             )
         return [(solver, mask) for solver, mask in solvers if mask.any()]

@@ -30,10 +30,11 @@ class Marginals:
     """Single-variable marginals and the log partition function.
 
     flat: float64 over the variable states. log_partition: log Σ exp(−E / T), float64; −inf where nothing is feasible.
-    kind: "exact". free_energies: float64 (C,), −T log Z of each component. configurations: with `factors=True` float64
-    in the energies' layout (see `factors`), else None. latent: "sum" for the distribution of answers and latents; "min"
-    for that of answers Y under min_Z E(Y, Z): latents and arcs have none then, NaN in `flat`, and are missing in
-    `variables`.
+    kind: "exact", or what `log_partition` is if a component with cycles was not summed exactly: an "upper" or "lower"
+    bound, or an "estimate" (then NaN by methods that do not know it); marginals are estimates then, too. free_energies:
+    float64 (C,), −T log Z of each component. configurations: with `factors=True` float64 in the energies' layout (see
+    `factors`), else None. latent: "sum" for the distribution of answers and latents; "min" for that of answers Y under
+    min_Z E(Y, Z): latents and arcs have none then, NaN in `flat`, and are missing in `variables`.
     """
 
     plan: Plan
@@ -79,7 +80,8 @@ def marginals(
     factors: bool = False,
     latent: str = "sum",
 ) -> Marginals:
-    """Marginals of every variable and log Z, given the evidence; exact, or refused. `factors`: of every factor as well.
+    """Marginals of every variable and log Z, given the evidence; exact, or refused, unless `method` is one that says
+    what else it answers (see Marginals.kind). `factors`: of every factor as well.
 
     latent: "sum" asks for the Gibbs distribution of answers and latents. "min" asks for that of the answers alone under
     E(Y) = min_Z E(Y, Z): P(Y) ∝ exp(−E(Y) / T); latents and paths of lattices have no marginals then.
@@ -97,7 +99,7 @@ def marginals(
         answers = marginalise(plan, energies, known, solver, latent, temperature, graph.alphabets, "marginals")
         over = marginals(answers, temperature, method=solver)
         flat, free = answers.marginals(over.flat, over.free_energies)
-        return Marginals(plan, flat, over.log_partition, free, latent=latent)
+        return Marginals(plan, flat, over.log_partition, free, over.kind, latent=latent)
     question = known.question(energies.dtype)
     asked = question.of(plan, energies)
     flat = np.zeros(asked.plan.variable_states)
@@ -108,8 +110,8 @@ def marginals(
         free = solver.integrate(asked, temperature, marginals=flat)
     if question.restriction is not None:
         flat = np.bincount(question.restriction.states, flat, plan.variable_states).astype(np.float64)
-    total = float(free.sum()) + plan.constant(energies)
-    return Marginals(plan, flat, -total / temperature, free, configurations=configurations)
+    total = np.inf if (free == np.inf).any() else float(free.sum()) + plan.constant(energies)
+    return Marginals(plan, flat, -total / temperature, free, solver.kind_of(asked), configurations)
 
 
 def _configurations(
@@ -123,7 +125,7 @@ def _configurations(
         out = plan.zeros(np.float64)
         question.restriction.add_gradient(derived, out)
     for block in plan.blocks:  # factors without variables have one configuration, and it is certain
-        if not block.states and (free < np.inf).all():
+        if not block.states and not (free == np.inf).any():
             table = np.arange(len(block.scopes)) if block.table is None else block.table
             block.view(out)[:] = np.bincount(table, minlength=block.tables)
     return free, out
@@ -156,7 +158,13 @@ def entropy(
             least = view.min(1, keepdims=True)
             view -= np.where(least < np.inf, least, 0.0)
     configurations = asked.plan.zeros(np.float64)
-    free = choose(method, threads, memory_limit=memory_limit).integrate(asked, temperature, gradient=configurations)
+    solver = choose(method, threads, memory_limit=memory_limit)
+    if solver.kind_of(asked) != "exact":
+        raise FactorGraphError(
+            f"entropy: expected a solver that sums exactly over graphs with cycles; {type(solver).__name__} gives "
+            f"{solver.sums} sums. Use method='auto', or the log_partition of marginals(…)"
+        )
+    free = solver.integrate(asked, temperature, gradient=configurations)
     check_distribution("entropy", free, asked.components)
     used = configurations > 0  # 0 · inf counts as 0
     mean = configurations[used] * asked.energies[used]

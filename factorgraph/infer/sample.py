@@ -1,4 +1,4 @@
-"""Independent exact draws from the Gibbs distribution."""
+"""Draws from the Gibbs distribution: independent and exact, unless the method says otherwise."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class Samples:
-    """Draws, one per row: flat int32 (n, V) labels of all variables, −1 for arcs off the path."""
+    """Draws, one per row: flat int32 (n, V) labels of all variables, −1 for arcs off the path.
+
+    kind: "exact": independent draws from exp(−E / T) / Z. "estimate": some component with cycles was drawn by a method
+    that only comes near it.
+    """
 
     plan: Plan
     flat: np.ndarray
     alphabets: Mapping[tuple[int, str], tuple[str, ...]] = field(default_factory=dict, repr=False)
+    kind: str = "exact"
 
     def __len__(self) -> int:
         return len(self.flat)
@@ -80,7 +85,8 @@ def sample(
     threads: int | None = None,
     memory_limit: str | int = "2 GiB",
 ) -> Samples:
-    """`n` independent draws of all variables from P = exp(−E / T) / Z given the evidence; exact, or refused.
+    """`n` independent draws of all variables from P = exp(−E / T) / Z given the evidence; exact, or refused, unless
+    `method` is one that comes near it only ("gibbs", "perturb-and-map"; see Samples.kind).
 
     The same seed gives the same draws, whatever `threads`; fewer draws are the first of more.
 
@@ -103,7 +109,8 @@ def sample(
     question = read_evidence(plan, graph.named(evidence)).question(energies.dtype)
     asked = question.of(plan, energies)
     check_constant("sample", plan.constant(energies))
-    draw = choose(method, threads, memory_limit=memory_limit).sampler(asked, temperature)
+    solver = choose(method, threads, memory_limit=memory_limit)
+    draw = solver.sampler(asked, temperature)
     rng = np.random.default_rng(int(seed))
     width, counters = asked.plan.states.size, asked.plan.counters
     numbers = width if counters is None else counters.plan.states.size
@@ -119,4 +126,4 @@ def sample(
         draw(uniforms, drawn)
         for row, labels in zip(rows, drawn, strict=True):
             row[:] = question.restriction.labels(labels)
-    return Samples(plan, flat, graph.alphabets)
+    return Samples(plan, flat, graph.alphabets, solver.kind_of(asked))

@@ -20,7 +20,8 @@ from .solver import Solver
 
 #: What `choose` knows by name.
 METHODS = (
-    "auto", "brute", "dynamic", "elimination", "exact", "expansion", "min-cut", "min-sum", "toulbar2", "trw-s",
+    "annealing", "auto", "brute", "dynamic", "elimination", "exact", "expansion", "gibbs", "mean-field", "min-cut",
+    "min-sum", "perturb-and-map", "sum-product", "toulbar2", "tree-reweighted", "trw-s",
 )  # fmt: skip
 
 
@@ -87,6 +88,14 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             from .toulbar2 import Toulbar2
 
             return Toulbar2(threads, **given)
+        case "annealing":
+            from .gibbs import Annealing
+
+            return Annealing(threads, **given)
+        case "gibbs" | "mean-field" | "perturb-and-map" | "sum-product" | "tree-reweighted":
+            from .loopy import summing
+
+            return summing(method, threads)
     raise FactorGraphError(f"method: expected one of {METHODS} or a solver object; got {method!r}")
 
 

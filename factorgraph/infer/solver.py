@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.configurations import component_biases, component_energies
 from ..kernels.simd import with_slack
-from ..kernels.structure import LATTICE
+from ..kernels.structure import LATTICE, LOOPY
 from ..kernels.tables import POTTS
 from ..plan import Asked, Plan, Question
 from .counted import THROUGH_COUNTERS
@@ -74,6 +74,9 @@ class Solver:
 
     threads: int | None = None
     name: ClassVar[str] = "solver"
+    #: What the sums of a loopy component are where it answers: exact, an upper or lower bound of log Z, or an estimate.
+    sums: ClassVar[str] = "exact"
+    #: Whether it answers plans with factors that count itself; else it is asked of the plan with counters.
     counts: ClassVar[bool] = False
 
     def __init_subclass__(cls, **settings: Any):
@@ -86,9 +89,15 @@ class Solver:
         """Whether the answer on this component is proven."""
         raise NotImplementedError
 
+    def kind_of(self, asked: Asked) -> str:
+        """What the sums over the components asked are: `sums` where one has cycles, else "exact"."""
+        return self.sums if (asked.plan.kinds[asked.components] == LOOPY).any() else "exact"
+
     def minimise(self, asked: Asked, answer: Answer) -> None:
         """Write labels, bound and status of the components. Exact methods set status OPTIMAL and leave the bound."""
-        raise NotImplementedError
+        raise FactorGraphError(
+            f"{type(self).__name__}: sums or draws only; expected a solver that minimises, e.g. Auto()"
+        )
 
     def integrate(
         self,
@@ -117,8 +126,8 @@ class Solver:
         """A function that draws labellings of the components from exp(−E / T) / Z, independently and exactly.
 
         A draw depends on its own row of uniforms only, so that neither threads nor chunks of draws matter. Where
-        factors count, a row has one for every variable of the plan with counters. Errors:
-        FactorGraphError where a component has no labelling.
+        factors count, a row has one for every variable of the plan with counters. Where `sums` is not exact, draws are
+        not either. Errors: FactorGraphError where a component has no labelling.
         """
         raise FactorGraphError(f"{type(self).__name__}: draws no samples; expected a solver that does, e.g. Auto()")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..infer import Solver
+from ..infer import Auto, Solver
 from ..losses import Loss
 from ..optim import Rule
 from ..plan import Answers
@@ -43,6 +43,8 @@ def unreachable_examples(
     declared: Declared, answers: Answers, energies: np.ndarray, solver: Solver, policy: str
 ) -> np.ndarray:
     """int64: examples of which no labelling has finite energy when the correct answer is given."""
+    if type(solver).minimise is Solver.minimise:  # it sums only
+        solver = Auto(solver.threads)
     solution = solver(declared.compile(), energies, answers.clamped(energies.dtype))
     examples = declared.owners(np.flatnonzero(solution.components.minimum == np.inf))
     if examples.size and policy == "raise":

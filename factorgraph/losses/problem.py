@@ -16,6 +16,7 @@ from ..infer import Answer, Solver, Status
 from ..infer.solution import TOLERANCE
 from ..infer.solver import evaluate
 from ..kernels.configurations import add_configurations, component_biases, contrast_configurations
+from ..kernels.structure import LOOPY
 from ..plan import Answers, Asked, Plan, Question
 
 
@@ -133,6 +134,8 @@ class Problem:
         """Free energies (of the components at `at`); adds weight · expected configurations."""
         components = self.listed if at is None else self.listed[at]
         asked = self._ask(question, components)
+        if self.proven is not None and self.solver.sums != "exact":
+            self.proven[components[self.plan.kinds[components] == LOOPY]] = False
         if weight == 0.0:
             return self.solver.integrate(asked, temperature)
         _, gradient = self._layout(question, components)

@@ -1,0 +1,121 @@
+"""Byte strings to numbers, in order of first appearance: an open table with linear probing at load ≤ 1/2.
+
+    h(s) = Σ_i c_i B^(n − i) mod p,    p = 2³¹ − 1,    c_i = bytes 3 i … 3 i + 2 as a number
+
+B is drawn at random by every process, so that no text can be written whose strings collide (J. L. Carter and M. N.
+Wegman, "Universal classes of hash functions", 1979). Numbers do not depend on it. Nothing overflows 63 bits: with a sum
+reduced once to below 2³³ and B < 2³⁰, one multiplication fits.
+
+A string is `source[starts[i] : ends[i]]`. A vocabulary is `text` uint8, string r at `offsets[r] : offsets[r + 1]`, and
+`table` int64: hash · 2³² + number, or −1; its size is a power of two.
+"""
+
+from __future__ import annotations
+
+from .jit import inner, kernel
+
+#: Columns of a vocabulary's `state`: strings, bytes used, B, whether strings are added, the string to go on with.
+COUNT, USED, BASE, ADD, ITEM = range(5)
+STATE = 5
+#: What `intern` returns: all done, or something must grow before it is called again.
+DONE, FULL = range(2)
+#: Strings of one call, some 20 ms.
+BUDGET = 1 << 19
+
+_PRIME = (1 << 31) - 1
+_LOW = (1 << 32) - 1
+
+
+@inner
+def mix(x, base):
+    """x · base for x < 2³³ and base < 2³⁰, reduced once: below 2³³ and equal to it mod p."""
+    product = x * base
+    return (product & _PRIME) + (product >> 31)
+
+
+@inner
+def settle(h):
+    """A number below 2³³ mod p."""
+    h = (h & _PRIME) + (h >> 31)
+    return h - _PRIME if h >= _PRIME else h
+
+
+@inner
+def hash_bytes(source, first, last, base):
+    """h of source[first:last], 0 … p − 1."""
+    h = 1
+    i = first
+    while i + 3 <= last:
+        h = mix(settle(h) + (int(source[i]) << 16 | int(source[i + 1]) << 8 | int(source[i + 2])), base)
+        i += 3
+    if i < last:
+        chunk = int(source[i])
+        if i + 1 < last:
+            chunk = chunk << 8 | int(source[i + 1])
+        h = mix(settle(h) + chunk, base)
+    return settle(h)
+
+
+@kernel
+def intern(source, starts, ends, text, offsets, table, state, out):
+    """out[i], int32, is the number of string i; with ADD a new one gets the next number, else −1."""
+    mask, base, add = table.size - 1, state[BASE], state[ADD] != 0
+    count, used = state[COUNT], state[USED]
+    code = DONE
+    i = state[ITEM]
+    while i < starts.size:
+        first, last = starts[i], ends[i]
+        h = hash_bytes(source, first, last, base)
+        k = h & mask
+        number = -1
+        while table[k] >= 0:
+            if table[k] >> 32 == h:
+                r = table[k] & _LOW
+                at = offsets[r]
+                if offsets[r + 1] - at == last - first:
+                    j = first
+                    while j < last and text[at + j - first] == source[j]:
+                        j += 1
+                    if j == last:
+                        number = r
+                        break
+            k = (k + 1) & mask
+        if number < 0 and add:
+            if 2 * count >= table.size or count + 1 >= offsets.size or used + last - first > text.size:
+                code = FULL
+                break
+            for j in range(first, last):
+                text[used] = source[j]
+                used += 1
+            table[k] = h << 32 | count
+            number = count
+            count += 1
+            offsets[count] = used
+        out[i] = number
+        i += 1
+    state[COUNT], state[USED], state[ITEM] = count, used, i
+    return code
+
+
+@kernel
+def rebuild(text, offsets, count, base, table):
+    """Fill an empty table, −1 throughout, with strings 0 … count − 1, which are distinct."""
+    mask = table.size - 1
+    for r in range(count):
+        h = hash_bytes(text, offsets[r], offsets[r + 1], base)
+        k = h & mask
+        while table[k] >= 0:
+            k = (k + 1) & mask
+        table[k] = h << 32 | r
+
+
+@kernel
+def rehash(old, table):
+    """Move the entries of one table to an empty, larger one."""
+    mask = table.size - 1
+    for e in range(old.size):
+        if old[e] >= 0:
+            k = (old[e] >> 32) & mask
+            while table[k] >= 0:
+                k = (k + 1) & mask
+            table[k] = old[e]

@@ -1,0 +1,158 @@
+"""Distinct strings, numbered in order of first appearance; bytes in UTF-8, so that a million of them are two arrays."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...errors import FactorGraphError
+from ...kernels import strings as kernels
+
+_SMALLEST = 1 << 10
+#: Lone surrogates are possible in Python's strings, so they are in ours.
+_SURROGATES = "surrogatepass"
+
+
+def pack(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(uint8 bytes, int64 offsets (n + 1,)) of strings one after the other."""
+    joined = "".join(strings)
+    data = joined.encode("utf-8", _SURROGATES)
+    offsets = np.zeros(len(strings) + 1, np.int64)
+    if len(data) == len(joined):
+        sizes = map(len, strings)
+    else:
+        sizes = (len(each.encode("utf-8", _SURROGATES)) for each in strings)
+    np.cumsum(np.fromiter(sizes, np.int64, len(strings)), out=offsets[1:])
+    return np.frombuffer(bytearray(data), np.uint8), offsets  # writable: one specialisation of kernels
+
+
+def unpack(text: np.ndarray, offsets: np.ndarray) -> list[str]:
+    """The strings again."""
+    data = text.tobytes()
+    ends = offsets.tolist()
+    if data.isascii():
+        joined = data.decode("ascii")
+        return [joined[a:b] for a, b in zip(ends[:-1], ends[1:])]
+    return [data[a:b].decode("utf-8", _SURROGATES) for a, b in zip(ends[:-1], ends[1:])]
+
+
+class Vocabulary:
+    """Strings 0 … len − 1.
+
+    >>> words = Vocabulary()
+    >>> words.add(["the", "cat", "the"]).tolist(), words.find(["cat", "dog"]).tolist(), words.strings()
+    ([0, 1, 0], [1, -1], ['the', 'cat'])
+    """
+
+    def __init__(self) -> None:
+        self._text = np.empty(8 * _SMALLEST, np.uint8)
+        self._offsets = np.zeros(_SMALLEST, np.int64)
+        self._table = np.full(2 * _SMALLEST, -1, np.int64)
+        self._state = np.zeros(kernels.STATE, np.int64)
+        self._state[kernels.BASE] = (1 << 29) + secrets.randbits(29)
+
+    def __len__(self) -> int:
+        return int(self._state[kernels.COUNT])
+
+    @property
+    def text(self) -> np.ndarray:
+        """uint8: all strings, one after the other."""
+        return self._text[: self._state[kernels.USED]]
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """int64 (len + 1,): string r is text[offsets[r] : offsets[r + 1]]."""
+        return self._offsets[: len(self) + 1]
+
+    def strings(self) -> list[str]:
+        """All of them, by number."""
+        return unpack(self.text, self.offsets)
+
+    def string(self, number: int) -> str:
+        """One of them."""
+        return unpack(self.text[self._offsets[number] : self._offsets[number + 1]], np.array([0, self.size(number)]))[0]
+
+    def size(self, number: int) -> int:
+        """Bytes of one of them."""
+        return int(self._offsets[number + 1] - self._offsets[number])
+
+    def add(self, strings: Sequence[str]) -> np.ndarray:
+        """int32 numbers of strings; new ones get the next."""
+        return self.add_bytes(*_slices(*pack(strings)))
+
+    def find(self, strings: Sequence[str]) -> np.ndarray:
+        """int32 numbers of strings, −1 for unknown ones."""
+        return self.find_bytes(*_slices(*pack(strings)))
+
+    def add_bytes(self, source: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The same of strings source[starts[i] : ends[i]]."""
+        return self._look(source, starts, ends, True)
+
+    def find_bytes(self, source: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The same of strings source[starts[i] : ends[i]]."""
+        return self._look(source, starts, ends, False)
+
+    def find_all(self, other: Vocabulary) -> np.ndarray:
+        """int32 (len(other),): the numbers here of all strings of another vocabulary, −1 for unknown ones."""
+        return self.find_bytes(other.text, other.offsets[:-1], other.offsets[1:])
+
+    def _look(self, source: np.ndarray, starts: np.ndarray, ends: np.ndarray, add: bool) -> np.ndarray:
+        out = np.empty(starts.size, np.int32)
+        for a in range(0, starts.size, kernels.BUDGET):
+            b = min(a + kernels.BUDGET, starts.size)
+            self._state[kernels.ADD], self._state[kernels.ITEM] = add, 0
+            while (
+                kernels.intern(
+                    source, starts[a:b], ends[a:b], self._text, self._offsets, self._table, self._state, out[a:b]
+                )
+                == kernels.FULL
+            ):
+                at = a + int(self._state[kernels.ITEM])
+                self._grow(int(ends[at] - starts[at]))
+        return out
+
+    def _grow(self, size: int) -> None:
+        """Make room for one more string of so many bytes, and for as many as there are."""
+        count, used = len(self), int(self._state[kernels.USED])
+        if count >= 2**31 - 1:
+            raise FactorGraphError(f"expected fewer than 2^31 distinct strings; got {count} and more. Use hash_bits")
+        if used + size > self._text.size:
+            self._text = _longer(self.text, 2 * used + size)
+        if count + 1 >= self._offsets.size:
+            self._offsets = _longer(self.offsets, 2 * count + 2)
+        if 2 * count >= self._table.size:
+            table = np.full(2 * self._table.size, -1, np.int64)
+            kernels.rehash(self._table, table)
+            self._table = table
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Its text and offsets, under names that begin with `name`."""
+        return {f"{name}.text": self.text, f"{name}.offsets": self.offsets}
+
+    @classmethod
+    def from_arrays(cls, text: np.ndarray, offsets: np.ndarray, where: str) -> Vocabulary:
+        """Of distinct strings. Errors: FactorGraphError for arrays that hold none."""
+        text, offsets = np.asarray(text), np.asarray(offsets)
+        fine = text.dtype == np.uint8 and offsets.dtype == np.int64 and text.ndim == offsets.ndim == 1
+        if not fine or offsets.size < 1 or offsets[0] != 0 or offsets[-1] != text.size or (np.diff(offsets) < 0).any():
+            raise FactorGraphError(
+                f"{where}: expected strings as bytes (uint8) and offsets (int64) that rise from 0 to their number; "
+                f"got {text.dtype} {text.shape} and {offsets.dtype} {offsets.shape}. Was the file changed?"
+            )
+        made = cls()
+        found = made.add_bytes(text, offsets[:-1], offsets[1:])
+        if len(made) != found.size:
+            raise FactorGraphError(f"{where}: expected distinct strings; some are there twice. Was the file changed?")
+        return made
+
+
+def _slices(text: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return text, offsets[:-1], offsets[1:]
+
+
+def _longer(array: np.ndarray, size: int) -> np.ndarray:
+    longer = np.empty(size, array.dtype)
+    longer[: array.size] = array
+    return longer

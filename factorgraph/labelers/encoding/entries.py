@@ -1,8 +1,8 @@
 """Entries of dicts and lists to small integers, without building their names.
 
-A code stands for an entry (key and value, or a string of a list): 0 for none, from 1 on the place of its name among all
-names asked for so far, below 0 the place −1 − j of a number other than 0 and 1 in `valued`. Codes of entries seen before
-come from two look-ups in C; they are remembered, nothing else is.
+A code stands for an entry (key and value, or a string of a list): 0 for none, from 1 on the place of its name among
+all names asked for so far, −1 − j for entry j of `valued`, a number other than 0 and 1. Codes of entries seen before
+come from two look-ups in C.
 """
 
 from __future__ import annotations

@@ -153,8 +153,8 @@ def _blocks(X: Iterable[Any]) -> Iterator[list[Any]]:
     for s, sequence in enumerate(X):
         if isinstance(sequence, str | dict) or not hasattr(sequence, "__len__"):
             raise FactorGraphError(
-                f"Features: expected sequences of tokens, each a dict or a list of strings; got {type(sequence).__name__} "
-                f"as sequence {s}. One sequence alone is [sequence]"
+                f"Features: expected sequences of tokens, each a dict or a list of strings; got "
+                f"{type(sequence).__name__} as sequence {s}. One sequence alone is [sequence]"
             )
         block.append(sequence)
         size += len(sequence)

@@ -145,7 +145,7 @@ def _columns(
             vocabularies = tuple(Vocabulary() for _ in kept)
         buffer = np.frombuffer(text, np.uint8)
         state[[kernels.AT, kernels.TOKENS]] = 0
-        ids, cuts = [], []
+        ids, cuts = [], [np.zeros(1, np.int64)]
         while state[kernels.AT] < buffer.size:
             before = int(state[kernels.TOKENS])
             if kernels.split(buffer, layout, wanted, state, first, last, ends) == kernels.RAGGED:
@@ -155,9 +155,8 @@ def _columns(
             ids.append(np.array([vocabulary.add_bytes(buffer, *place) for vocabulary, *place in places]))
             cuts.append(ends[:sequences].copy())
         if tokens:
-            cuts.append(_last_cut(state))
-            indptr = np.concatenate([[0], *cuts])
-            yield Columns(kept, np.concatenate(ids, axis=1), indptr, vocabularies)
+            cuts.append(np.array(_last_cut(state), np.int64))
+            yield Columns(kept, np.concatenate(ids, axis=1), np.concatenate(cuts), vocabularies)
 
 
 def _last_cut(state: np.ndarray) -> list[int]:
@@ -236,7 +235,7 @@ def _utf8(path: str, encoding: str, limit: int) -> Iterator[bytes]:
                 line,
                 token,
             ) from None
-        line += np.count_nonzero(np.frombuffer(piece, np.uint8) == 10)
+        line += int(np.count_nonzero(np.frombuffer(piece, np.uint8) == 10))
         if text and not begun:
             begun, text = True, text.removeprefix("\ufeff")
         yield text.encode()

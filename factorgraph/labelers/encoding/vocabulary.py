@@ -21,10 +21,8 @@ def pack(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     joined = "".join(strings)
     data = joined.encode("utf-8", _SURROGATES)
     offsets = np.zeros(len(strings) + 1, np.int64)
-    if len(data) == len(joined):
-        sizes = map(len, strings)
-    else:
-        sizes = (len(each.encode("utf-8", _SURROGATES)) for each in strings)
+    ascii = len(data) == len(joined)
+    sizes = map(len, strings if ascii else [each.encode("utf-8", _SURROGATES) for each in strings])
     np.cumsum(np.fromiter(sizes, np.int64, len(strings)), out=offsets[1:])
     return np.frombuffer(bytearray(data), np.uint8), offsets  # writable: one specialisation of kernels
 
@@ -150,7 +148,7 @@ class Vocabulary:
         if not fine:
             raise FactorGraphError(
                 f"{name}: expected distinct strings in UTF-8 as bytes (uint8) and offsets (int64) that rise from 0 to "
-                f"their number; got {text.dtype} {text.shape} and {offsets.dtype} {offsets.shape}. Was the file changed?"
+                f"their number; got {text.dtype} {text.shape}, {offsets.dtype} {offsets.shape}. Was the file changed?"
             )
         return made
 

@@ -27,6 +27,9 @@ STATE = 8
 #: empty nodes are skipped.
 BLANKS, TABS, CONLLU = range(3)
 
+#: The largest float32.
+LARGEST = float(np.finfo(np.float32).max)
+
 _TAB, _FEED, _RETURN, _SPACE = 9, 10, 13, 32
 _HASH, _DASH, _DOT, _COLON, _ESCAPE = 35, 45, 46, 58, 92
 
@@ -204,7 +207,7 @@ def split_attributes(text, state, labels, tokens, first, last, values, ends):
                     if at > begin:
                         found, value, stop = real(text, begin)
                         values[e] = value
-                        if found != READ or stop != at or not np.isfinite(value):
+                        if found != READ or stop != at or not abs(value) <= LARGEST:
                             code = HARD if found == UNREAD else NUMBER
                             state[BEGIN] = begin
                 if last[e] > first[e]:

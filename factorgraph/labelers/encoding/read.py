@@ -179,8 +179,8 @@ def _attributes(
         begin, at = state[[kernels.BEGIN, kernels.AT]].tolist()
         value = bytes(text[begin:at])
         if code == kernels.LABEL:
-            _refuse(path, state, "a label, with ':' in it as '\\:'", bytes(text[begin : at + 10]).split(b"\t")[0])
-        if code == kernels.HARD and np.isfinite(float(value)):
+            _refuse(path, state, "a label, with ':' in it as '\\:'", re.split(rb"[\t\r\n]", text[begin:], maxsplit=1)[0])
+        if code == kernels.HARD and abs(float(value)) <= kernels.LARGEST:
             values[state[kernels.ENTRIES] - 1] = float(value)
         else:
             _refuse(path, state, "a finite number as the value of an attribute", value, "Write ':' in names as '\\:'")
@@ -227,8 +227,8 @@ def _utf8(path: str, encoding: str, limit: int) -> Iterator[bytes]:
         try:
             text = decoder.decode(piece, not piece)
         except UnicodeDecodeError as error:
-            line += piece[: error.start].count(b"\n")
-            token = piece[error.start : error.end].decode("ascii", "backslashreplace")
+            line += error.object[: error.start].count(b"\n")
+            token = error.object[error.start : error.end].decode("ascii", "backslashreplace")
             raise FormatError(
                 f"{path}, line {line}: expected text in {encoding}; got {token!r}. Is it in another encoding?",
                 path,

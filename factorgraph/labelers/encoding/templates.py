@@ -184,7 +184,7 @@ class Templates:
         for term in terms:
             source = self._sources.index(term.source)
             radix = len(self._vocabularies[source]) + 2
-            if product * radix > KEYS:
+            if parts and product * radix > KEYS:
                 stage = Stage(np.array(parts, np.int64))
                 yield stage
                 product = stage.keys.size + 2

@@ -149,7 +149,8 @@ def test_conllu(folder):
 
 
 NAME = st.text(st.sampled_from("ab:\\é| "), min_size=1, max_size=5)
-ITEM = st.tuples(NAME, st.one_of(st.none(), st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(-5, 5)))
+FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+ITEM = st.tuples(NAME, st.one_of(st.none(), FLOATS, st.integers(-5, 5)))
 TAGGED = st.lists(st.lists(st.tuples(NAME, st.lists(ITEM, max_size=4)), min_size=1, max_size=4), max_size=4)
 
 

@@ -179,7 +179,8 @@ def _attributes(
         begin, at = state[[kernels.BEGIN, kernels.AT]].tolist()
         value = bytes(text[begin:at])
         if code == kernels.LABEL:
-            _refuse(path, state, "a label, with ':' in it as '\\:'", re.split(rb"[\t\r\n]", text[begin:], maxsplit=1)[0])
+            label = re.split(rb"[\t\r\n]", text[begin:], maxsplit=1)[0]
+            _refuse(path, state, "a label, with ':' in it as '\\:'", label)
         if code == kernels.HARD and abs(float(value)) <= kernels.LARGEST:
             values[state[kernels.ENTRIES] - 1] = float(value)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -259,3 +260,39 @@ def _templates(columns: list[np.ndarray], offsets: np.ndarray) -> Iterator[tuple
 def _ones(indices: np.ndarray, indptr: np.ndarray, features: int) -> sparse.csr_matrix:
     data = np.ones(len(indices), np.float32)
     return sparse.csr_matrix((data, indices.astype(np.int32), indptr.astype(np.int32)), (len(indptr) - 1, features))
+
+
+class Letters(NamedTuple):
+    """Words written letter by letter: `pixels` float32 (L, 129) each, the last of them 1; `labels` int64 (L,) each in
+    range(26); `folds` int64 (words,) from 0 to 9."""
+
+    pixels: list[np.ndarray]
+    labels: list[np.ndarray]
+    folds: np.ndarray
+    source: str
+
+    def of_folds(self, folds: set[int], most: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Pixels and labels of the words in some folds, at most so many of them."""
+        chosen = np.flatnonzero(np.isin(self.folds, list(folds)))[:most].tolist()
+        return [self.pixels[i] for i in chosen], [self.labels[i] for i in chosen]
+
+
+def letters() -> Letters:
+    """The OCR letters of FACTORGRAPH_DATA, or as many synthetic words without it: noisy letters of random shapes."""
+    folder = os.environ.get("FACTORGRAPH_DATA")
+    if not folder:
+        rng = np.random.default_rng(5)
+        lengths, shapes = rng.integers(3, 13, 6877), rng.random((26, 128)) < 0.3
+        labels = [rng.integers(0, 26, n) for n in lengths]
+        pixels = [np.hstack([shapes[y] ^ (rng.random((len(y), 128)) < 0.2), np.ones((len(y), 1))]) for y in labels]
+        return Letters([x.astype(np.float32) for x in pixels], labels, rng.integers(0, 10, 6877), "synthetic")
+    with gzip.open(Path(folder) / "ocr" / "letter.data.gz", "rt") as file:
+        rows = [line.split() for line in file]
+    kind = np.array([[ord(row[1]) - ord("a"), int(row[2]), int(row[5])] for row in rows])
+    values = np.array(["".join(row[6:134]) for row in rows], "S128").view(np.uint8).reshape(-1, 128) - ord("0")
+    ends = np.flatnonzero(kind[:, 1] < 0) + 1  # the last letter of a word has no next one
+    table = np.hstack([values, np.ones((len(values), 1))]).astype(np.float32)
+    spans = list(zip([0, *ends[:-1].tolist()], ends.tolist()))
+    return Letters(
+        [table[a:b] for a, b in spans], [kind[a:b, 0] for a, b in spans], kind[[a for a, _ in spans], 2], "OCR letters"
+    )

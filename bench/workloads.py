@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
+
+from factorgraph.datasets import ocr_words
 
 #: CRFsuite's chunking templates: offsets into column 0 (word) or column 1 (part of speech).
 TEMPLATES: tuple[tuple[int, tuple[int, ...]], ...] = (
@@ -286,13 +287,6 @@ def letters() -> Letters:
         labels = [rng.integers(0, 26, n) for n in lengths]
         pixels = [np.hstack([shapes[y] ^ (rng.random((len(y), 128)) < 0.2), np.ones((len(y), 1))]) for y in labels]
         return Letters([x.astype(np.float32) for x in pixels], labels, rng.integers(0, 10, 6877), "synthetic")
-    with gzip.open(Path(folder) / "ocr" / "letter.data.gz", "rt") as file:
-        rows = [line.split() for line in file]
-    kind = np.array([[ord(row[1]) - ord("a"), int(row[2]), int(row[5])] for row in rows])
-    values = np.array(["".join(row[6:134]) for row in rows], "S128").view(np.uint8).reshape(-1, 128) - ord("0")
-    ends = np.flatnonzero(kind[:, 1] < 0) + 1  # the last letter of a word has no next one
-    table = np.hstack([values, np.ones((len(values), 1))]).astype(np.float32)
-    spans = list(zip([0, *ends[:-1].tolist()], ends.tolist()))
-    return Letters(
-        [table[a:b] for a, b in spans], [kind[a:b, 0] for a, b in spans], kind[[a for a, _ in spans], 2], "OCR letters"
-    )
+    words = ocr_words()
+    pixels = [np.hstack([x, np.ones((len(x), 1), np.float32)]) for x in words.pixels]
+    return Letters(pixels, words.labels, words.folds, "OCR letters")

@@ -137,7 +137,7 @@ def cutting_plane(X: Any, Y: Any, loss: Any, l2: float, build: Any = chain) -> f
     """The least P, by a bundle of all cuts (one slack): max over mixtures of cuts of the dual, found by SLSQP."""
     function, size = objective(build, X, Y, loss, 0.0)
     slopes, values, upper, lower, weights = np.zeros((0, size)), np.zeros(0), np.inf, -np.inf, np.zeros(size)
-    while upper - lower > 1e-7 * upper:
+    while not values.size or upper - lower > 1e-6 * upper:
         value, slope = function(weights)
         upper = min(upper, value + l2 / 2 * weights @ weights)
         slopes, values = np.vstack([slopes, slope]), np.append(values, value - slope @ weights)
@@ -158,15 +158,15 @@ def cutting_plane(X: Any, Y: Any, loss: Any, l2: float, build: Any = chain) -> f
 @pytest.mark.parametrize("loss", [Margin(), fg.losses.Hinge(), fg.losses.SlackMargin()], ids=lambda x: type(x).__name__)
 def test_bcfw_meets_a_cutting_plane_at_the_optimum_with_a_certified_gap(loss: Any) -> None:
     X, Y = data(8)
-    least = cutting_plane(X, Y, loss, 0.1)
-    run = fg.train(fg.Model(chain), X, Y, loss, fg.optim.BCFW(l2=0.1, gap=1e-4, iterations=3000))
-    history, found = run.history, objective(chain, X, Y, loss, 0.1)[0](flat(run.parameters))[0]
+    least = cutting_plane(X, Y, loss, 0.3)
+    run = fg.train(fg.Model(chain), X, Y, loss, fg.optim.BCFW(l2=0.3, gap=2e-3))
+    history, found = run.history, objective(chain, X, Y, loss, 0.3)[0](flat(run.parameters))[0]
     assert history["objective"][-1] == pytest.approx(found, rel=1e-9)
-    assert least * (1 - 1e-6) <= found <= least * (1 + 1e-4)
-    assert (history["gap"] >= history["objective"] - least - 1e-6 * least).all()  # certified at every pass
+    assert least * (1 - 2e-6) <= found <= least * (1 + 2e-3)
+    assert (history["gap"] >= history["objective"] - least - 2e-6 * least).all()  # certified at every pass
     dual = history["objective"] - history["gap"]
-    assert (np.diff(dual) >= -1e-12).all() and dual[-1] <= least * (1 + 1e-6)
-    assert history["gap"][-1] <= 1e-4 * found < history["gap"][-2]  # and it stops there
+    assert (np.diff(dual) >= -1e-12).all() and dual[-1] <= least * (1 + 1e-9)
+    assert history["gap"][-1] <= 2e-3 * found < history["gap"][-2]  # and it stops there
 
 
 @pytest.mark.parametrize("build", [chain, sparse_chain])
@@ -208,7 +208,7 @@ def test_bcfw_needs_fewer_passes_than_subgradients_at_their_best_step() -> None:
 
 
 def mlp(g: Any, x: np.ndarray) -> None:
-    g.add(fg.MLP(x, (4,), "net"), g.variables("y", shape=(len(x),), states=STATES))
+    g.add(fg.MLP(x, "net", hidden=4), g.variables("y", shape=(len(x),), states=STATES))
 
 
 @pytest.mark.parametrize(
@@ -245,15 +245,18 @@ def hidden(g: Any, x: np.ndarray) -> None:
 
 @pytest.mark.parametrize("loss", [Margin(), fg.losses.LatentHinge(), fg.losses.Ramp()], ids=lambda x: type(x).__name__)
 def test_no_round_of_cccp_makes_the_objective_worse(loss: Any) -> None:
+    """P(w') ≤ bound(w') ≤ bound(w) + gap = P(w) + gap, where a round took the bound at w and ended at w'."""
     X, Y = data(10, seed=3)
-    l2, found = 0.05, []
-    optimizer = fg.optim.CCCP(fg.optim.BCFW(l2=l2, gap=0, average=False), every=40)
-    function = objective(hidden, X, Y, loss, l2)[0]
-    for rounds in range(1, 5):
-        run = fg.train(fg.Model(hidden), X, Y, loss, optimizer, epochs=40 * rounds, initial=start())
+    optimizer = fg.optim.CCCP(fg.optim.BCFW(l2=0.2, gap=0, average=False), every=20)
+    function = objective(hidden, X, Y, loss, 0.2)[0]
+    run, found = None, [np.inf]
+    for _ in range(4):
+        run = fg.train(fg.Model(hidden), X, Y, loss, optimizer, epochs=20, initial=run or start())
+        last = run.history[-1]
+        assert last["objective"] - 1e-9 <= found[-1] + last["gap"]
         found.append(function(flat(run.parameters))[0])
-        assert found[-1] <= run.history["objective"][-1] + 1e-9  # that of the bound
-    assert (np.diff(found) <= 1e-3 * found[0]).all() and found[-1] < found[0] - 1e-3
+        assert found[-1] <= last["objective"] + 1e-9
+    assert found[-1] < found[1] - 1e-3
 
 
 def start() -> dict[str, np.ndarray]:

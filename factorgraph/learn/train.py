@@ -45,8 +45,9 @@ class Run:
     1, the mean loss per example while it ran, its seconds, the share of updates (component by component) all of whose
     answers were proven exact, its contrast: by how much energies of different answers differ, see contrast.py; and, of
     optimisers that know (NaN of others), the objective (mean loss and penalties), the norm of its gradient, and by how
-    much at most it is above its minimum (gap); and the score on the examples of `Stop`. skipped: int64, examples left
-    out as unreachable. last, state, settings: what `train(…, initial=run)` goes on from.
+    much at most it is above its minimum (gap; of CCCP, objective and gap of the bound); and the score on the examples
+    of `Stop`. skipped: int64, examples left out as unreachable. last, state, settings: what `train(…, initial=run)`
+    goes on from.
     """
 
     parameters: Parameters

@@ -68,7 +68,8 @@ class CCCP(Driver):
     """Concave-convex procedure, for losses whose correct side is a minimum: latents under Margin or LatentHinge, Ramp.
 
     In rounds: that minimum is taken once for all examples, and held; what is left is convex, and `inner` (an update
-    rule or BCFW) minimises it for `every` epochs. No round of an inner that reaches the optimum makes P worse.
+    rule or BCFW, from 0 anew) minimises it for `every` epochs. No round of an inner that reaches the optimum makes P
+    worse.
 
     Errors: FactorGraphError for settings out of range; `train` refuses other losses.
     """

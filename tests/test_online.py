@@ -17,6 +17,7 @@ import factorgraph as fg
 from factorgraph.kernels.schedule import RUN_STEP
 from factorgraph.learn import checkpoint
 from factorgraph.learn.online import Online, applies
+from factorgraph.learn.step import Learner, Steps
 
 training = importlib.import_module("factorgraph.learn.train")  # the package's `train` is the function
 
@@ -113,6 +114,8 @@ RULES = [
     fg.optim.SGD(0.3, decay=0.05, average=True),
     fg.optim.SGD(0.7, schedule="linear", average=True),
     fg.optim.SGD(0.2, decay=0.01, schedule=lambda p: 1.0 / (1.0 + p)),
+    fg.optim.SGD(0.5, l2=1e-4, average=True),
+    fg.optim.Pegasos(0.05, average=True),
 ]
 
 
@@ -171,6 +174,23 @@ def test_fused_is_step_by_step_without_the_compiler(seed: int) -> None:
 def test_fused_is_step_by_step_on_many(seed: int) -> None:
     X, Y = data(seed)
     assert_same(*both(X, Y, LOSSES[seed % len(LOSSES)], RULES[seed % len(RULES)]))
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_fused_passive_aggressive_steps_are_those_of_the_rule(squared: bool, fused: list[int]) -> None:
+    """To rounding: the norm of a gradient is summed in another order. All features are given, which leaves no ties."""
+    rng = np.random.default_rng(5)
+    X = [sparse.csr_matrix(rng.normal(size=(rng.integers(1, 7), 5))) for _ in range(30)]
+    Y = [rng.integers(0, 3, x.shape[0]) for x in X]
+    rule = fg.optim.PassiveAggressive(0.1, squared, average=True)
+    runs = [
+        fg.train(fg.Model(sentence), X, Y, fg.losses.Margin(), rule, batch=1, epochs=3, solver=solver)
+        for solver in (fg.infer.Auto(), Stepwise())
+    ]
+    assert sum(fused) == 3 * len(X)
+    for name, array in runs[1].parameters.items():
+        assert np.abs(array).max() > 0.01
+        np.testing.assert_allclose(runs[0].parameters[name], array, rtol=1e-9, atol=1e-12)
 
 
 def many(g: Any, X: list[np.ndarray]) -> dict[str, Any]:
@@ -322,8 +342,8 @@ def test_sums_beyond_float32_are_left_to_the_steps(fused: list[int], monkeypatch
     initial = {"own[3]": np.zeros((FEATURES, 3))}
     initial["own[3]"][0] = 3e38
     steps: list[Any] = []
-    step = training.Step.__call__
-    monkeypatch.setattr(training.Step, "__call__", lambda self, chosen: steps.append(chosen) or step(self, chosen))
+    step = Steps.step
+    monkeypatch.setattr(Steps, "step", lambda self, chosen: steps.append(chosen) or step(self, chosen))
     with np.errstate(over="ignore"):
         one, other = both(X, Y, LOSSES[0], RULES[0], initial=initial)
     assert_same(one, other)
@@ -383,7 +403,9 @@ CASES: list[tuple[bool, dict[str, Any]]] = [
     (True, {"loss": fg.losses.Margin(), "solver": fg.infer.DynamicProgramming()}),
     (True, {"rule": fg.optim.SGD(0.1, decay=0.1, schedule="linear")}),
     (False, {"batch": 2}),
-    (False, {"rule": fg.optim.SGD(l2=0.1)}),
+    (True, {"rule": fg.optim.SGD(l2=0.1)}),
+    (True, {"rule": fg.optim.PassiveAggressive()}),
+    (False, {"rule": fg.optim.SGD(l1=0.1)}),
     (False, {"rule": fg.optim.Adam()}),
     (False, {"loss": fg.losses.NLL()}),
     (False, {"loss": fg.losses.Energy()}),
@@ -403,7 +425,7 @@ def test_where_it_applies(applied: bool, case: dict[str, Any]) -> None:
     known = declared.read_answers(case.get("Y", [[0, 1, 1, 2], [0, 1, 2, 0]]))
     rule = case.get("rule", fg.optim.SGD(1.0, average=True))
     parameters = declared.graph.initial(np.random.default_rng(0))
-    step = training.Step(
+    step = Learner(
         declared,
         known,
         case.get("loss", fg.losses.Perceptron()),

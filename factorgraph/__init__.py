@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import optim
 from .errors import FactorGraphError, FormatError
-from .factors import MLP, External, Factor, Linear, Potts, Table, TruncatedLinear, TruncatedQuadratic
+from .factors import MLP, External, Factor, Linear, Potts, SparseLinear, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
     Auto,
@@ -101,6 +101,7 @@ __all__ = [
     "Samples",
     "Solution",
     "Solver",
+    "SparseLinear",
     "Status",
     "TRWS",
     "Swap",

@@ -5,6 +5,7 @@ from .external import External
 from .linear import Linear
 from .mlp import MLP
 from .potts import Potts
+from .sparse import SparseLinear
 from .table import Table
 from .truncated import Truncated, TruncatedLinear, TruncatedQuadratic
 
@@ -15,6 +16,7 @@ __all__ = [
     "Linear",
     "MLP",
     "Potts",
+    "SparseLinear",
     "Table",
     "Truncated",
     "TruncatedLinear",

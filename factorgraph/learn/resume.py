@@ -27,6 +27,8 @@ def settings_of(
     known = hashlib.sha256(answers.labels.data)
     for lattice, string in sorted(answers.strings.items()):
         known.update(f"{lattice}:{string.tolist()}".encode())
+    if answers.allowed is not None:
+        known.update(answers.allowed.data)
     start = hashlib.sha256()
     for name in sorted(initial or {}):
         start.update(name.encode() + parameters[name].tobytes())

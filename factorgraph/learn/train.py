@@ -125,7 +125,7 @@ def train(
         step = Step(declared, answers, loss, rule, solver, parameters, state, energies, batch, exact)
         monitor = Monitor(declared, kept, loss, float(np.nanmax([0.0, *(record[4] for record in history)])))
         monitor(parameters, energies, len(history))
-        passes = _fastest(step)
+        passes = fastest(step)
         size = -(-kept.size // batch)
         with _bar(progress, epochs * size, len(history) * size) as bar:
             for epoch in range(len(history) + 1, epochs + 1):
@@ -206,7 +206,7 @@ class Step:
         return proven / all_ if all_ else 1.0
 
 
-def _fastest(step: Step) -> Step | Online:
+def fastest(step: Step) -> Step | Online:
     """The same steps in slices of one kernel call each, where that is possible."""
     if step.batch > 1:
         return step

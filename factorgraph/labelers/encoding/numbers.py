@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ...errors import FactorGraphError, FormatError
 from .encoded import Arrays, Encoded
 
 

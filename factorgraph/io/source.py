@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Any, NoReturn
 
@@ -50,35 +50,46 @@ def extensions(path: str) -> tuple[str, str]:
 
 
 def load(path: str, limit: int) -> bytearray:
-    """The decompressed bytes of a regular file. Errors: FormatError for whatever cannot be opened or decompressed,
-    for more than `limit` bytes, and for a byte 0."""
+    """The decompressed bytes of a regular file. Errors: as pieces."""
     data = bytearray()
+    try:
+        for piece in pieces(path, limit):
+            data += piece
+    except MemoryError:
+        raise FormatError(f"{path}: not enough memory for its text, {readable(len(data))} so far", path) from None
+    return data
+
+
+def pieces(path: str, limit: int) -> Iterator[bytes]:
+    """The same, a megabyte at a time. Errors: FormatError for whatever cannot be opened or decompressed, for more than
+    `limit` bytes, and for a byte 0."""
+    count = 0
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise FormatError(f"{path}: expected a file; it is a folder or a device", path)
         with open(path, "rb") as raw:
             file = COMPRESSED[extensions(path)[1]](raw) if extensions(path)[1] else raw
-            while piece := file.read(min(_PIECE, limit + 1 - len(data))):
-                data += piece
+            start = b""
+            while piece := file.read(min(_PIECE, limit + 1 - count)):
+                start = start or piece[:8]
+                count += len(piece)
                 if b"\0" in piece:
-                    raise FormatError(f"{path}: expected text; got a byte 0.{_packed(data)}", path)
-                if len(data) > limit:
+                    raise FormatError(f"{path}: expected text; got a byte 0.{_packed(start)}", path)
+                if count > limit:
                     raise FormatError(
                         f"{path}: expected at most {readable(limit)} of text, as much as the memory_limit; got more. "
                         "Raise memory_limit if you trust the file",
                         path,
                     )
+                yield piece
     except FormatError:
         raise
-    except MemoryError:
-        raise FormatError(f"{path}: not enough memory for its text, {readable(len(data))} so far", path) from None
     except _BROKEN as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         raise FormatError(f"{path}: cannot be read: {reason}", path) from None
-    return data
 
 
-def _packed(data: bytearray) -> str:
+def _packed(data: bytes) -> str:
     for magic, suffix in _MAGIC.items():
         if data.startswith(magic):
             return f" It looks compressed: name it *{suffix}"

@@ -12,7 +12,10 @@ A string is `source[starts[i] : ends[i]]`. A vocabulary is `text` uint8, string 
 
 from __future__ import annotations
 
+import numpy as np
+
 from .jit import inner, kernel
+from .simd import get
 
 #: Columns of a vocabulary's `state`: strings, bytes used, B, whether strings are added, the string to go on with.
 COUNT, USED, BASE, ADD, ITEM = range(5)
@@ -41,17 +44,22 @@ def settle(h):
 
 
 @inner
+def _byte(source, i):
+    return np.int64(get(source, i))
+
+
+@inner
 def hash_bytes(source, first, last, base):
     """h of source[first:last], 0 … p − 1."""
     h = 1
     i = first
     while i + 3 <= last:
-        h = mix(settle(h) + (int(source[i]) << 16 | int(source[i + 1]) << 8 | int(source[i + 2])), base)
+        h = mix(settle(h) + (_byte(source, i) << 16 | _byte(source, i + 1) << 8 | _byte(source, i + 2)), base)
         i += 3
     if i < last:
-        chunk = int(source[i])
+        chunk = _byte(source, i)
         if i + 1 < last:
-            chunk = chunk << 8 | int(source[i + 1])
+            chunk = chunk << 8 | _byte(source, i + 1)
         h = mix(settle(h) + chunk, base)
     return settle(h)
 

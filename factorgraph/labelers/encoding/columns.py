@@ -40,7 +40,7 @@ class Columns:
     def from_tokens(cls, sequences: Sequence[Sequence[Any]], names: Sequence[str]) -> Columns:
         """Of lists of tuples of strings, one tuple a token. Errors: FactorGraphError, with the place of the token that
         has more or fewer strings, or something that is none."""
-        where, names = "Columns.from_tokens", _names(names, "Columns.from_tokens")
+        where, names = "Columns.from_tokens", check_names(names, "Columns.from_tokens")
         indptr = _indptr(np.fromiter(map(len, sequences), np.int64, len(sequences)))
         tokens = list(chain.from_iterable(sequences))
         for t, token in enumerate(tokens):
@@ -56,7 +56,7 @@ class Columns:
     def from_columns(cls, columns: Mapping[str, Sequence[Any]], lengths: Sequence[int] | None = None) -> Columns:
         """Of lists of lists of strings by name, one list a sequence; or, with `lengths` of the sequences, of flat lists
         (a data frame has them). Errors: FactorGraphError where columns differ in length, or hold what is no string."""
-        where, names = "Columns.from_columns", _names(list(columns), "Columns.from_columns")
+        where, names = "Columns.from_columns", check_names(list(columns), "Columns.from_columns")
         if lengths is None:
             sizes = [np.fromiter(map(len, columns[name]), np.int64, len(columns[name])) for name in names]
             flat = [list(chain.from_iterable(columns[name])) for name in names]
@@ -136,7 +136,8 @@ class Columns:
         return Columns(names, self.ids[kept], self.indptr, tuple(self.vocabularies[c] for c in kept))
 
 
-def _names(names: Sequence[str], where: str) -> tuple[str, ...]:
+def check_names(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Names of columns as a tuple. Errors: FactorGraphError unless they are distinct strings."""
     found = tuple(names)
     if not found or len(set(found)) < len(found) or not all(isinstance(name, str) and name for name in found):
         raise FactorGraphError(f"{where}: expected distinct names of columns; got {found!r}")

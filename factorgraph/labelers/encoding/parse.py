@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...errors import FactorGraphError, listed
 
@@ -81,7 +82,7 @@ def brief(word: str) -> str:
     >>> brief("McCain-2008")
     'XxXx-d'
     """
-    return _RUNS.sub(r"\1", shape(word))
+    return _brief(shape(word))
 
 
 def class_of(word: str) -> str:
@@ -90,12 +91,23 @@ def class_of(word: str) -> str:
     >>> class_of("McCain-2008"), class_of("..."), class_of("and")
     ('Cdh', 'p', '')
     """
-    found = "C" if word[:1].isupper() else ""
-    found += "U" if word.isupper() else ""
-    found += "d" if any(c.isdigit() for c in word) else ""
-    found += "h" if "-" in word else ""
-    found += "" if any(c.isalnum() for c in word) else "p"
-    return found + ("n" if word.isdigit() else "")
+    return _class(shape(word))
+
+
+# Shapes are few: both are functions of them.
+@lru_cache(1 << 16)
+def _brief(shaped: str) -> str:
+    return _RUNS.sub(r"\1", shaped)
+
+
+@lru_cache(1 << 16)
+def _class(shaped: str) -> str:
+    found = "C" if shaped[:1] == "X" else ""
+    found += "U" if "X" in shaped and "x" not in shaped else ""
+    found += "d" if "d" in shaped else ""
+    found += "h" if "-" in shaped else ""
+    found += "" if any(c.isalnum() for c in shaped) else "p"
+    return found + ("n" if shaped and not shaped.strip("d") else "")
 
 
 def _prefix(size: int) -> Callable[[str], str]:

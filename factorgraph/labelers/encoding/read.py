@@ -1,14 +1,35 @@
-"""Token files (interface; slow): columns, CoNLL-U, CRFsuite's training format."""
+"""Token files: columns (CoNLL), CoNLL-U, CRFsuite's training format; whole, or sequence by sequence.
+
+Text goes through in pieces that end with a sequence, each split into fields and interned before the next is read, so
+that no more of it is held than the longest sequence, or a megabyte.
+"""
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
-from .columns import Columns
+import numpy as np
 
-#: Names of the columns of CoNLL-2000.
+from ...errors import FactorGraphError, FormatError
+from ...io.source import pieces
+from ...kernels import lines as kernels
+from ...plan.memory import bytes_of
+from .bags import Bags
+from .columns import Columns, check_names
+from .vocabulary import Vocabulary
+
+#: Names of the columns of CoNLL-2000, of CoNLL-U.
 CONLL = ("w", "pos", "label")
+CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
+
+_SEPARATORS = {None: kernels.BLANKS, "\t": kernels.TABS}
+_PIECE = 1 << 20
+_NO_LIMIT = 1 << 62
+_GAP = re.compile(rb"\n[ \t\r]*\n")
 
 
 def read_columns(
@@ -18,16 +39,16 @@ def read_columns(
     encoding: str = "utf-8",
     memory_limit: str | int = "2 GiB",
 ) -> Columns:
-    """A file with one token a line, columns separated by blanks and tabs, or by tabs alone (separator="\\t"), sequences
-    by empty lines; None for a column that is not wanted."""
-    sequences: list[list[tuple[str, ...]]] = [[]]
-    for line in open(path, encoding=encoding):
-        parts = line.split(separator)
-        if parts:
-            sequences[-1].append(tuple(p for p, n in zip(parts, names) if n is not None))
-        elif sequences[-1]:
-            sequences.append([])
-    return Columns.from_tokens([s for s in sequences if s], [n for n in names if n is not None])
+    """A file with one token a line and an empty line after every sequence; also .gz, .xz, .bz2.
+
+    names: of the columns; None for one that is not wanted.
+    separator: None for any number of blanks and tabs; a tab, so that strings may hold blanks, or be empty.
+    memory_limit: of the decompressed text.
+
+    Every line is data: "-DOCSTART-" of CoNLL-2003 is a sequence of one token.
+    Errors: FormatError with file and line for another number of columns, and for what is no text in the encoding.
+    """
+    return _whole(_columns(path, names, _layout(separator), encoding, bytes_of(memory_limit), None), names)
 
 
 def stream_columns(
@@ -35,7 +56,206 @@ def stream_columns(
     names: Sequence[str | None] = CONLL,
     separator: str | None = None,
     encoding: str = "utf-8",
-    tokens: int = 1 << 18,
+    piece: int = _PIECE,
 ) -> Iterator[Columns]:
-    """The same in pieces of whole sequences, about so many tokens each, in constant memory."""
-    yield read_columns(path, names, separator, encoding)
+    """The same in pieces of whole sequences, from about so many bytes of text each: memory for one piece only.
+
+    Errors: as read_columns, when the piece is reached.
+    """
+    return _columns(path, names, _layout(separator), encoding, _NO_LIMIT, piece)
+
+
+def read_conllu(
+    path: str | os.PathLike[str],
+    names: Sequence[str] = ("form", "upos"),
+    memory_limit: str | int = "2 GiB",
+) -> Columns:
+    """Some of the ten columns of a CoNLL-U file, in the order of the file: id, form, lemma, upos, xpos, feats, head,
+    deprel, deps, misc. Comments, ranges such as 1-2 and empty nodes such as 1.1 are skipped.
+
+    Errors: FormatError as read_columns.
+    """
+    unknown = [name for name in check_names(names, "read_conllu") if name not in CONLLU]
+    if unknown:
+        raise FactorGraphError(f"read_conllu: expected names among {', '.join(CONLLU)}; got {unknown[0]!r}")
+    wanted = [name if name in names else None for name in CONLLU]
+    return _whole(_columns(path, wanted, kernels.CONLLU, "utf-8", bytes_of(memory_limit), None), wanted)
+
+
+def read_crfsuite(path: str | os.PathLike[str], memory_limit: str | int = "2 GiB") -> tuple[Bags, Columns]:
+    """(attributes of tokens, a column "label") of a file in CRFsuite's training format: a line is
+
+        label TAB name[:value] TAB name[:value] …        with ":" in names as \\:, and a backslash as \\\\
+
+    with an empty line after every sequence. Errors: FormatError with file, line and token for a value that is no finite
+    number, a label with a value, and for what is no UTF-8.
+    """
+    name, names, labels = os.fsdecode(path), Vocabulary(), Vocabulary()
+    found: list[tuple[np.ndarray, ...]] = []
+    for line, text in _texts(name, "utf-8", bytes_of(memory_limit), _PIECE):
+        found.append(_attributes(name, line, text, names, labels))
+    lengths, ids, sizes, entries, values = ([*map(np.concatenate, zip(*found))]) if found else _NOTHING
+    bags = Bags(_indptr(sizes), entries, None if (values == 1).all() else values, lengths, names)
+    return bags, Columns(("label",), ids.reshape(1, -1), _indptr(lengths), (labels,))
+
+
+_NOTHING = [np.zeros(0, kind) for kind in (np.int64, np.int32, np.int64, np.int32, np.float32)]
+
+
+def _layout(separator: str | None) -> int:
+    if separator not in _SEPARATORS:
+        raise FactorGraphError(f"separator: expected None (blanks and tabs) or a tab; got {separator!r}")
+    return _SEPARATORS[separator]
+
+
+def _whole(parts: Iterator[Columns], names: Sequence[str | None]) -> Columns:
+    """Parts with the same vocabularies as one."""
+    found = list(parts)
+    if not found:
+        kept = check_names([name for name in names if name is not None], "names")
+        vocabularies = tuple(Vocabulary() for _ in kept)
+        return Columns(kept, np.zeros((len(kept), 0), np.int32), np.zeros(1, np.int64), vocabularies)
+    ids = np.concatenate([each.ids for each in found], axis=1)
+    lengths = np.concatenate([each.lengths for each in found])
+    return Columns(found[0].names, ids, _indptr(lengths), found[0].vocabularies)
+
+
+def _columns(
+    path: str | os.PathLike[str],
+    names: Sequence[str | None],
+    layout: int,
+    encoding: str,
+    limit: int,
+    piece: int | None,
+) -> Iterator[Columns]:
+    """Columns of one piece of text after the other; with vocabularies of their own if the size of `piece` is given."""
+    name = os.fsdecode(path)
+    kept = check_names([each for each in names if each is not None], "names")
+    wanted = np.full(len(names), -1, np.int64)
+    wanted[[f for f, each in enumerate(names) if each is not None]] = np.arange(len(kept))
+    vocabularies = tuple(Vocabulary() for _ in kept)
+    for line, text in _texts(name, encoding, limit, piece or _PIECE):
+        if piece is not None:
+            vocabularies = tuple(Vocabulary() for _ in kept)
+        room = text.count(b"\n")
+        first, last = np.empty((2, len(kept), room), np.int64)
+        ends = np.empty(room + 1, np.int64)
+        state = np.zeros(kernels.STATE, np.int64)
+        state[kernels.LINE] = line
+        buffer = np.frombuffer(text, np.uint8)
+        if kernels.split(buffer, layout, wanted, state, first, last, ends) == kernels.RAGGED:
+            _refuse_ragged(name, names, text, state)
+        tokens, lengths = _sequences(state, ends)
+        ids = np.empty((len(kept), tokens), np.int32)
+        for c, vocabulary in enumerate(vocabularies):
+            ids[c] = vocabulary.add_bytes(buffer, first[c, :tokens], last[c, :tokens])
+        if tokens:
+            yield Columns(kept, ids, _indptr(lengths), vocabularies)
+
+
+def _attributes(
+    path: str, line: int, text: bytearray, names: Vocabulary, labels: Vocabulary
+) -> tuple[np.ndarray, ...]:
+    """Of one piece: lengths of sequences, numbers of labels, entries of tokens, numbers of names, values."""
+    room, most = text.count(b"\n"), text.count(b"\t") + len(text) // 2 + 1
+    places, sizes, ends = np.empty((2, room), np.int64), np.empty(room, np.int64), np.empty(room + 1, np.int64)
+    first, last, values = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most)
+    state = np.zeros(kernels.STATE, np.int64)
+    state[kernels.LINE] = line
+    buffer = np.frombuffer(text, np.uint8)
+    while (
+        code := kernels.split_attributes(buffer, state, places, sizes, first, last, values, ends)
+    ) != kernels.DONE:
+        begin, at = state[[kernels.BEGIN, kernels.AT]].tolist()
+        value = bytes(text[begin:at])
+        if code == kernels.LABEL:
+            _refuse(path, state, "a label, with ':' in it as '\\:'", bytes(text[begin : at + 10]).split(b"\t")[0])
+        if code == kernels.HARD and np.isfinite(float(value)):
+            values[state[kernels.ENTRIES] - 1] = float(value)
+        else:
+            _refuse(path, state, "a finite number as the value of an attribute", value, "Write ':' in names as '\\:'")
+    tokens, lengths = _sequences(state, ends)
+    count = int(state[kernels.ENTRIES])
+    ids = labels.add_bytes(buffer, places[0, :tokens], places[1, :tokens])
+    entries = names.add_bytes(buffer, first[:count], last[:count])
+    return lengths, ids, np.diff(sizes[:tokens], prepend=0), entries, values[:count].astype(np.float32)
+
+
+def _sequences(state: np.ndarray, ends: np.ndarray) -> tuple[int, np.ndarray]:
+    """(tokens, int64 lengths of sequences); the end of the text ends one."""
+    tokens, count = int(state[kernels.TOKENS]), int(state[kernels.SEQUENCES])
+    if state[kernels.OPEN]:
+        ends[count] = tokens
+        count += 1
+    return tokens, np.diff(ends[:count], prepend=0)
+
+
+def _texts(path: str, encoding: str, limit: int, size: int) -> Iterator[tuple[int, bytearray]]:
+    """(lines before it, text in UTF-8) of pieces of at least `size` bytes that end with a sequence and a line feed."""
+    line, held, wanted = 0, bytearray(), size
+    for piece in _utf8(path, encoding, limit):
+        held += piece
+        if len(held) < wanted:
+            continue
+        gap = None
+        for gap in _GAP.finditer(held):
+            pass
+        if gap is None:
+            wanted = 2 * len(held)  # so that looking for the gap costs no more than reading
+            continue
+        text, held, wanted = held[: gap.end()], held[gap.end() :], size
+        yield line, text
+        line += text.count(b"\n")
+    if held:
+        yield line, held + b"\n"
+
+
+def _utf8(path: str, encoding: str, limit: int) -> Iterator[bytes]:
+    """The decompressed text, a megabyte at a time, without a byte order mark."""
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+    except LookupError:
+        raise FactorGraphError(f"encoding: expected one that Python knows, such as 'utf-8'; got {encoding!r}") from None
+    line, begun = 1, False
+    for piece in _closed(pieces(path, limit)):
+        try:
+            text = decoder.decode(piece, not piece)
+        except UnicodeDecodeError as error:
+            line += piece[: error.start].count(b"\n")
+            token = piece[error.start : error.end].decode("ascii", "backslashreplace")
+            raise FormatError(
+                f"{path}, line {line}: expected text in {encoding}; got {token!r}. Is it in another encoding?",
+                path,
+                line,
+                token,
+            ) from None
+        line += text.count("\n")
+        if text and not begun:
+            begun, text = True, text.removeprefix("\ufeff")
+        yield text.encode()
+
+
+def _closed(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """All parts, then an empty one."""
+    yield from parts
+    yield b""
+
+
+def _refuse_ragged(path: str, names: Sequence[str | None], text: bytearray, state: np.ndarray) -> NoReturn:
+    begin = int(state[kernels.BEGIN])
+    line = bytes(text[begin : text.index(b"\n", begin)])
+    shown = ", ".join("-" if name is None else name for name in names)
+    _refuse(path, state, f"{len(names)} columns ({shown})", line, f"It has {state[kernels.FIELDS]}: pass the names")
+
+
+def _refuse(path: str, state: np.ndarray, expected: str, token: bytes, remedy: str = "") -> NoReturn:
+    shown, line = token[:60].decode("utf-8", "backslashreplace"), int(state[kernels.LINE]) + 1
+    raise FormatError(
+        f"{path}, line {line}: expected {expected}; got {shown!r}{f'. {remedy}' if remedy else ''}", path, line, shown
+    )
+
+
+def _indptr(lengths: Any) -> np.ndarray:
+    indptr = np.zeros(lengths.size + 1, np.int64)
+    np.cumsum(lengths, out=indptr[1:])
+    return indptr

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import FactorGraphError
 from ...kernels import strings as kernels
+from .encoded import Arrays
 
 _SMALLEST = 1 << 10
 #: Lone surrogates are possible in Python's strings, so they are in ours.
@@ -132,20 +133,44 @@ class Vocabulary:
         return {f"{name}.text": self.text, f"{name}.offsets": self.offsets}
 
     @classmethod
-    def from_arrays(cls, text: np.ndarray, offsets: np.ndarray, where: str) -> Vocabulary:
-        """Of distinct strings. Errors: FactorGraphError for arrays that hold none."""
-        text, offsets = np.asarray(text), np.asarray(offsets)
-        fine = text.dtype == np.uint8 and offsets.dtype == np.int64 and text.ndim == offsets.ndim == 1
-        if not fine or offsets.size < 1 or offsets[0] != 0 or offsets[-1] != text.size or (np.diff(offsets) < 0).any():
-            raise FactorGraphError(
-                f"{where}: expected strings as bytes (uint8) and offsets (int64) that rise from 0 to their number; "
-                f"got {text.dtype} {text.shape} and {offsets.dtype} {offsets.shape}. Was the file changed?"
-            )
+    def from_arrays(cls, arrays: Arrays, name: str) -> Vocabulary:
+        """What `arrays` gave. Errors: FactorGraphError for arrays that are no distinct strings."""
+        text, offsets = arrays[f"{name}.text"], arrays[f"{name}.offsets"]
         made = cls()
-        found = made.add_bytes(text, offsets[:-1], offsets[1:])
-        if len(made) != found.size:
-            raise FactorGraphError(f"{where}: expected distinct strings; some are there twice. Was the file changed?")
+        fine = text.dtype == np.uint8 and offsets.dtype == np.int64 and text.ndim == offsets.ndim == 1
+        fine = fine and offsets.size > 0 and offsets[0] == 0 and offsets[-1] == text.size
+        fine = fine and not (np.diff(offsets) < 0).any()
+        if fine:
+            made.add_bytes(*_slices(np.array(text), offsets))
+            fine = len(made) == offsets.size - 1 and is_text(text, offsets)
+        if not fine:
+            raise FactorGraphError(
+                f"{name}: expected distinct strings in UTF-8 as bytes (uint8) and offsets (int64) that rise from 0 to "
+                f"their number; got {text.dtype} {text.shape} and {offsets.dtype} {offsets.shape}. Was the file changed?"
+            )
         return made
+
+
+def is_text(text: np.ndarray, offsets: np.ndarray) -> bool:
+    """Whether all strings are UTF-8."""
+    try:
+        text.tobytes().decode("utf-8", _SURROGATES)
+    except UnicodeDecodeError:
+        return False
+    inside = offsets[offsets < text.size]
+    return not ((text[inside] & 0xC0) == 0x80).any()  # none begins within a character
+
+
+def to_text(string: str) -> np.ndarray:
+    """uint8: UTF-8."""
+    return np.frombuffer(string.encode("utf-8", _SURROGATES), np.uint8)
+
+
+def from_text(array: np.ndarray, where: str) -> str:
+    """The string again. Errors: FactorGraphError."""
+    if array.dtype != np.uint8 or array.ndim != 1 or not is_text(array, np.zeros(1, np.int64)):
+        raise FactorGraphError(f"{where}: expected UTF-8 text (uint8); got {array.dtype} {array.shape}")
+    return array.tobytes().decode("utf-8", _SURROGATES)
 
 
 def _slices(text: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

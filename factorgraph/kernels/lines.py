@@ -1,0 +1,181 @@
+"""Lines of text to the places of their fields: token columns, and labels with attributes.
+
+Both readers get whole lines (the last byte of `text` is a line feed), go on where `state` says, and answer DONE, FULL
+(the caller takes what was found and calls again), or what is wrong with the line that begins at state[BEGIN]. A carriage
+return at the end of a line is no part of it; a line of blanks ends a sequence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .jit import inner, kernel
+from .simd import get
+from .text import DONE as READ
+from .text import HARD as UNREAD
+from .text import real
+
+#: What a reader returns: all lines read; no room for another; too few or many fields, of which state[FIELDS] were
+#: found; the value of the last entry, from state[BEGIN] to state[AT], which Python must convert, or which is no number;
+#: a label with ":".
+DONE, FULL, RAGGED, HARD, NUMBER, LABEL = range(6)
+#: Columns of `state`: position; lines begun; tokens found, entries found, sequences found; tokens since the last
+#: sequence ended; start of the line or value at hand, fields of the line that were found.
+AT, LINE, TOKENS, ENTRIES, SEQUENCES, OPEN, BEGIN, FIELDS = range(8)
+STATE = 8
+#: How fields are separated: by blanks and tabs; by one tab; by one tab in CoNLL-U, where comments, ranges of tokens and
+#: empty nodes are skipped.
+BLANKS, TABS, CONLLU = range(3)
+
+_TAB, _FEED, _RETURN, _SPACE = 9, 10, 13, 32
+_HASH, _DASH, _DOT, _COLON, _ESCAPE = 35, 45, 46, 58, 92
+
+
+@inner
+def _line_end(text, at):
+    """(where the line ends, where the next one begins)."""
+    i = at
+    while get(text, i) != _FEED:
+        i += 1
+    end = i
+    while end > at and get(text, end - 1) == _RETURN:
+        end -= 1
+    return end, i + 1
+
+
+@inner
+def _empty(text, at, end):
+    while at < end and (get(text, at) == _SPACE or get(text, at) == _TAB):
+        at += 1
+    return at == end
+
+
+@inner
+def _skipped(text, at, end):
+    """Whether a line of CoNLL-U is no word: a comment, or one whose first field has "-" or "."."""
+    if get(text, at) == _HASH:
+        return True
+    while at < end and get(text, at) != _TAB:
+        if get(text, at) == _DASH or get(text, at) == _DOT:
+            return True
+        at += 1
+    return False
+
+
+@inner
+def _end_sequence(state, ends):
+    if state[OPEN] > 0:
+        ends[state[SEQUENCES]] = state[TOKENS]
+        state[SEQUENCES] += 1
+        state[OPEN] = 0
+
+
+@kernel
+def split(text, layout, wanted, state, first, last, ends):
+    """Places of fields: field f of token t is text[first[wanted[f], t] : last[wanted[f], t]], where wanted[f] ≥ 0.
+
+    first, last: int64 (columns, tokens). ends: int64, sequence s ends before token ends[s].
+    """
+    fields, room = wanted.size, first.shape[1]
+    at = state[AT]
+    code = DONE
+    while at < text.size:
+        end, following = _line_end(text, at)
+        if _empty(text, at, end):
+            _end_sequence(state, ends)
+        elif layout != CONLLU or not _skipped(text, at, end):
+            t = state[TOKENS]
+            if t == room:
+                code = FULL
+                break
+            f, i = 0, at
+            while i <= end:
+                if layout == BLANKS:
+                    while i < end and (get(text, i) == _SPACE or get(text, i) == _TAB):
+                        i += 1
+                    if i == end:
+                        break
+                start = i
+                while i < end and get(text, i) != _TAB and (layout != BLANKS or get(text, i) != _SPACE):
+                    i += 1
+                if f < fields and wanted[f] >= 0:
+                    first[wanted[f], t] = start
+                    last[wanted[f], t] = i
+                f += 1
+                i += 1
+            if f != fields:
+                code = RAGGED
+                state[BEGIN], state[FIELDS] = at, f
+                break
+            state[TOKENS] = t + 1
+            state[OPEN] += 1
+        state[LINE] += 1
+        at = following
+    state[AT] = at
+    return code
+
+
+@inner
+def _unescape(text, at, end):
+    """(end of the name that begins at `at`, once it is moved together, where the field goes on): a name ends at ":" or
+    a tab; a backslash before ":" or a backslash is dropped."""
+    write = at
+    while at < end and get(text, at) != _COLON and get(text, at) != _TAB:
+        if get(text, at) == _ESCAPE and at + 1 < end and (text[at + 1] == _COLON or text[at + 1] == _ESCAPE):
+            at += 1
+        text[write] = text[at]
+        write += 1
+        at += 1
+    return write, at
+
+
+@kernel
+def split_attributes(text, state, labels, tokens, first, last, values, ends):
+    """Labels and attributes: label TAB name[:value] TAB name[:value] …
+
+    labels: int64 (2, tokens), places of labels. tokens: int64, the entries of token t end before tokens[t]. first, last:
+    int64 (entries,), places of names. values: float64 (entries,). ends: as in `split`. Overwrites `text`.
+    """
+    at = state[AT]
+    code = DONE
+    while at < text.size:
+        end, following = _line_end(text, at)
+        t, e = state[TOKENS], state[ENTRIES]
+        if state[FIELDS] == 0 and _empty(text, at, end):
+            _end_sequence(state, ends)
+        else:
+            if state[FIELDS] == 0:
+                if t == tokens.size or e + (end - at) // 2 + 1 > first.size:
+                    code = FULL
+                    break
+                state[BEGIN], state[FIELDS] = at, 1
+                labels[0, t] = at
+                labels[1, t], at = _unescape(text, at, end)
+                if get(text, at) == _COLON:
+                    code = LABEL
+            while at < end and code == DONE:
+                first[e] = at + 1
+                last[e], at = _unescape(text, at + 1, end)
+                values[e] = 1.0
+                begin = at + 1
+                if at < end and get(text, at) == _COLON:
+                    while at < end and get(text, at) != _TAB:
+                        at += 1
+                    if at > begin:
+                        found, value, stop = real(text, begin)
+                        values[e] = value
+                        if found != READ or stop != at or not np.isfinite(value):
+                            code = HARD if found == UNREAD else NUMBER
+                            state[BEGIN] = begin
+                if last[e] > first[e]:
+                    e += 1
+            state[ENTRIES] = e
+            if code != DONE:
+                break
+            tokens[t] = e
+            state[TOKENS], state[FIELDS] = t + 1, 0
+            state[OPEN] += 1
+        state[LINE] += 1
+        at = following
+    state[AT] = at
+    return code

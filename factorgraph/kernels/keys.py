@@ -71,7 +71,7 @@ def _make_keys(columns, row, parts, first, count, scratch):
 @inner
 def _slot(key, base, mask):
     """Where a key 0 … 2⁶² − 1 belongs in a table of mask + 1 entries."""
-    return settle(mix(settle(mix(key >> 31, base)) + (key & _HALF), base)) & mask
+    return settle(mix(mix(key >> 31, base) + (key & _HALF), base)) & mask
 
 
 @kernel

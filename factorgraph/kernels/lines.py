@@ -19,8 +19,8 @@ from .text import real
 #: found; the value of the last entry, from state[BEGIN] to state[AT], which Python must convert, or which is no number;
 #: a label with ":".
 DONE, FULL, RAGGED, HARD, NUMBER, LABEL = range(6)
-#: Columns of `state`: position; lines begun; tokens found, entries found, sequences found; tokens since the last
-#: sequence ended; start of the line or value at hand, fields of the line that were found.
+#: Columns of `state`: position; lines done; tokens and entries found so far; sequences that ended in this call, number s
+#: before token ends[s]; tokens since then; start of the line or value at hand, fields of the line that were found.
 AT, LINE, TOKENS, ENTRIES, SEQUENCES, OPEN, BEGIN, FIELDS = range(8)
 STATE = 8
 #: How fields are separated: by blanks and tabs; by one tab; by one tab in CoNLL-U, where comments, ranges of tokens and
@@ -33,14 +33,13 @@ _HASH, _DASH, _DOT, _COLON, _ESCAPE = 35, 45, 46, 58, 92
 
 @inner
 def _line_end(text, at):
-    """(where the line ends, where the next one begins)."""
-    i = at
-    while get(text, i) != _FEED:
-        i += 1
-    end = i
+    """Where a line ends."""
+    end = at
+    while get(text, end) != _FEED:
+        end += 1
     while end > at and get(text, end - 1) == _RETURN:
         end -= 1
-    return end, i + 1
+    return end
 
 
 @inner
@@ -63,55 +62,92 @@ def _skipped(text, at, end):
 
 
 @inner
-def _end_sequence(state, ends):
-    if state[OPEN] > 0:
-        ends[state[SEQUENCES]] = state[TOKENS]
-        state[SEQUENCES] += 1
-        state[OPEN] = 0
+def _ends(text, at):
+    """Whether nothing but the end of a line is there."""
+    while get(text, at) == _RETURN:
+        at += 1
+    return get(text, at) == _FEED
+
+
+@inner
+def _by_blanks(text, at, wanted, t, first, last):
+    """(fields of a line, where it ends): fields hold no blanks and tabs."""
+    f = 0
+    while True:
+        while get(text, at) == _SPACE or get(text, at) == _TAB:
+            at += 1
+        if get(text, at) <= _RETURN and _ends(text, at):
+            return f, at
+        start = at
+        while True:
+            at += 1
+            while get(text, at) > _SPACE:
+                at += 1
+            c = get(text, at)
+            if c == _SPACE or c == _TAB or (c <= _RETURN and _ends(text, at)):
+                break
+        if f < wanted.size and wanted[f] >= 0:
+            first[wanted[f], t] = start
+            last[wanted[f], t] = at
+        f += 1
+
+
+@inner
+def _by_tabs(text, at, wanted, t, first, last):
+    """(fields of a line, where it ends): fields may be empty."""
+    f = 0
+    while True:
+        start = at
+        while get(text, at) > _RETURN or not (get(text, at) == _TAB or _ends(text, at)):
+            at += 1
+        if f < wanted.size and wanted[f] >= 0:
+            first[wanted[f], t] = start
+            last[wanted[f], t] = at
+        f += 1
+        if get(text, at) != _TAB:
+            return f, at
+        at += 1
 
 
 @kernel
 def split(text, layout, wanted, state, first, last, ends):
     """Places of fields: field f of token t is text[first[wanted[f], t] : last[wanted[f], t]], where wanted[f] ≥ 0.
 
-    first, last: int64 (columns, tokens). ends: int64, sequence s ends before token ends[s].
+    first, last: int64 (columns, tokens of one call). ends: int64 (tokens of one call + 1,), see state.
     """
-    fields, room = wanted.size, first.shape[1]
-    at = state[AT]
+    at, t, line, since = state[AT], 0, state[LINE], state[OPEN]
+    before, found = state[TOKENS], 0
     code = DONE
     while at < text.size:
-        end, following = _line_end(text, at)
-        if _empty(text, at, end):
-            _end_sequence(state, ends)
-        elif layout != CONLLU or not _skipped(text, at, end):
-            t = state[TOKENS]
-            if t == room:
-                code = FULL
-                break
-            f, i = 0, at
-            while i <= end:
-                if layout == BLANKS:
-                    while i < end and (get(text, i) == _SPACE or get(text, i) == _TAB):
-                        i += 1
-                    if i == end:
-                        break
-                start = i
-                while i < end and get(text, i) != _TAB and (layout != BLANKS or get(text, i) != _SPACE):
-                    i += 1
-                if f < fields and wanted[f] >= 0:
-                    first[wanted[f], t] = start
-                    last[wanted[f], t] = i
-                f += 1
-                i += 1
-            if f != fields:
-                code = RAGGED
-                state[BEGIN], state[FIELDS] = at, f
-                break
-            state[TOKENS] = t + 1
-            state[OPEN] += 1
-        state[LINE] += 1
-        at = following
-    state[AT] = at
+        if t == first.shape[1]:
+            code = FULL
+            break
+        if layout == BLANKS:
+            fields, end = _by_blanks(text, at, wanted, t, first, last)
+        else:
+            end, fields = _line_end(text, at), 0
+            if not _empty(text, at, end):
+                fields = -1
+                if layout != CONLLU or not _skipped(text, at, end):
+                    fields, end = _by_tabs(text, at, wanted, t, first, last)
+        if fields == wanted.size:
+            t += 1
+            since += 1
+        elif fields == 0:
+            if since > 0:
+                ends[found] = before + t
+                found += 1
+            since = 0
+        elif fields > 0:
+            code = RAGGED
+            state[BEGIN], state[FIELDS] = at, fields
+            break
+        while get(text, end) != _FEED:
+            end += 1
+        at = end + 1
+        line += 1
+    state[AT], state[LINE], state[OPEN] = at, line, since
+    state[TOKENS], state[SEQUENCES] = before + t, found
     return code
 
 
@@ -134,15 +170,18 @@ def split_attributes(text, state, labels, tokens, first, last, values, ends):
     """Labels and attributes: label TAB name[:value] TAB name[:value] …
 
     labels: int64 (2, tokens), places of labels. tokens: int64, the entries of token t end before tokens[t]. first, last:
-    int64 (entries,), places of names. values: float64 (entries,). ends: as in `split`. Overwrites `text`.
+    int64 (entries,), places of names. values: float64 (entries,). ends: int64 (tokens + 1,), see state. Overwrites `text`.
     """
     at = state[AT]
     code = DONE
     while at < text.size:
-        end, following = _line_end(text, at)
+        end = _line_end(text, at)
         t, e = state[TOKENS], state[ENTRIES]
         if state[FIELDS] == 0 and _empty(text, at, end):
-            _end_sequence(state, ends)
+            if state[OPEN] > 0:
+                ends[state[SEQUENCES]] = t
+                state[SEQUENCES] += 1
+            state[OPEN] = 0
         else:
             if state[FIELDS] == 0:
                 if t == tokens.size or e + (end - at) // 2 + 1 > first.size:
@@ -175,7 +214,9 @@ def split_attributes(text, state, labels, tokens, first, last, values, ends):
             tokens[t] = e
             state[TOKENS], state[FIELDS] = t + 1, 0
             state[OPEN] += 1
+        while get(text, end) != _FEED:
+            end += 1
+        at = end + 1
         state[LINE] += 1
-        at = following
     state[AT] = at
     return code

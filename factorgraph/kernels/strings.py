@@ -27,11 +27,13 @@ BUDGET = 1 << 19
 
 _PRIME = (1 << 31) - 1
 _LOW = (1 << 32) - 1
+_FIXED = 0x2545F491
 
 
 @inner
 def mix(x, base):
-    """x · base for x < 2³³ and base < 2³⁰, reduced once: below 2³³ and equal to it mod p."""
+    """x · base for x < 2³³ and base < 2³⁰, reduced once: equal to it mod p, and below 3/2 · 2³²: 2³¹ more may be added
+    before the next."""
     product = x * base
     return (product & _PRIME) + (product >> 31)
 
@@ -54,13 +56,13 @@ def hash_bytes(source, first, last, base):
     h = 1
     i = first
     while i + 3 <= last:
-        h = mix(settle(h) + (_byte(source, i) << 16 | _byte(source, i + 1) << 8 | _byte(source, i + 2)), base)
+        h = mix(h + (_byte(source, i) << 16 | _byte(source, i + 1) << 8 | _byte(source, i + 2)), base)
         i += 3
     if i < last:
         chunk = _byte(source, i)
         if i + 1 < last:
             chunk = chunk << 8 | _byte(source, i + 1)
-        h = mix(settle(h) + chunk, base)
+        h = mix(h + chunk, base)
     return settle(h)
 
 
@@ -79,10 +81,10 @@ def intern(source, starts, ends, text, offsets, table, state, out):
         while table[k] >= 0:
             if table[k] >> 32 == h:
                 r = table[k] & _LOW
-                at = offsets[r]
-                if offsets[r + 1] - at == last - first:
+                shift = get(offsets, r) - first
+                if get(offsets, r + 1) - shift == last:
                     j = first
-                    while j < last and text[at + j - first] == source[j]:
+                    while j < last and get(text, j + shift) == get(source, j):
                         j += 1
                     if j == last:
                         number = r
@@ -127,3 +129,10 @@ def rehash(old, table):
             while table[k] >= 0:
                 k = (k + 1) & mask
             table[k] = old[e]
+
+
+@kernel
+def hash_all(source, starts, ends, mask, out):
+    """out[i] = hash & mask of string i, to the same base always."""
+    for i in range(starts.size):
+        out[i] = hash_bytes(source, starts[i], ends[i], _FIXED) & mask

@@ -1,6 +1,7 @@
 """Tokens to features: columns with templates, dicts, lists of strings, arrays; and the files they come in."""
 
 from .bags import Bags
+from .choose import encoder_for, load_encoder
 from .columns import Columns
 from .encoded import Encoded, Encoder
 from .features import Features
@@ -21,6 +22,8 @@ __all__ = [
     "Numbers",
     "Templates",
     "Vocabulary",
+    "encoder_for",
+    "load_encoder",
     "read_columns",
     "read_conllu",
     "read_crfsuite",

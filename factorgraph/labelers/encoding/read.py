@@ -28,6 +28,8 @@ CONLLU = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "dep
 
 _SEPARATORS = {None: kernels.BLANKS, "\t": kernels.TABS}
 _PIECE = 1 << 20
+#: Tokens of which the places are kept at a time.
+_ROOM = 1 << 15
 _NO_LIMIT = 1 << 62
 _GAP = re.compile(rb"\n[ \t\r]*\n")
 
@@ -92,8 +94,9 @@ def read_crfsuite(path: str | os.PathLike[str], memory_limit: str | int = "2 GiB
     """
     name, names, labels = os.fsdecode(path), Vocabulary(), Vocabulary()
     found: list[tuple[np.ndarray, ...]] = []
-    for line, text in _texts(name, "utf-8", bytes_of(memory_limit), _PIECE):
-        found.append(_attributes(name, line, text, names, labels))
+    state = np.zeros(kernels.STATE, np.int64)
+    for text in _texts(name, "utf-8", bytes_of(memory_limit), _PIECE):
+        found.append(_attributes(name, text, state, names, labels))
     lengths, ids, sizes, entries, values = ([*map(np.concatenate, zip(*found))]) if found else _NOTHING
     bags = Bags(_indptr(sizes), entries, None if (values == 1).all() else values, lengths, names)
     return bags, Columns(("label",), ids.reshape(1, -1), _indptr(lengths), (labels,))
@@ -134,38 +137,46 @@ def _columns(
     wanted = np.full(len(names), -1, np.int64)
     wanted[[f for f, each in enumerate(names) if each is not None]] = np.arange(len(kept))
     vocabularies = tuple(Vocabulary() for _ in kept)
-    for line, text in _texts(name, encoding, limit, piece or _PIECE):
+    first, last = np.empty((2, len(kept), _ROOM), np.int64)
+    ends = np.empty(_ROOM + 1, np.int64)
+    state = np.zeros(kernels.STATE, np.int64)
+    for text in _texts(name, encoding, limit, piece or _PIECE):
         if piece is not None:
             vocabularies = tuple(Vocabulary() for _ in kept)
-        room = text.count(b"\n")
-        first, last = np.empty((2, len(kept), room), np.int64)
-        ends = np.empty(room + 1, np.int64)
-        state = np.zeros(kernels.STATE, np.int64)
-        state[kernels.LINE] = line
         buffer = np.frombuffer(text, np.uint8)
-        if kernels.split(buffer, layout, wanted, state, first, last, ends) == kernels.RAGGED:
-            _refuse_ragged(name, names, text, state)
-        tokens, lengths = _sequences(state, ends)
-        ids = np.empty((len(kept), tokens), np.int32)
-        for c, vocabulary in enumerate(vocabularies):
-            ids[c] = vocabulary.add_bytes(buffer, first[c, :tokens], last[c, :tokens])
+        state[[kernels.AT, kernels.TOKENS]] = 0
+        ids, cuts = [], []
+        while state[kernels.AT] < buffer.size:
+            before = int(state[kernels.TOKENS])
+            if kernels.split(buffer, layout, wanted, state, first, last, ends) == kernels.RAGGED:
+                _refuse_ragged(name, names, text, state)
+            tokens, sequences = state[[kernels.TOKENS, kernels.SEQUENCES]].tolist()
+            places = zip(vocabularies, first[:, : tokens - before], last[:, : tokens - before])
+            ids.append(np.array([vocabulary.add_bytes(buffer, *place) for vocabulary, *place in places]))
+            cuts.append(ends[:sequences].copy())
         if tokens:
-            yield Columns(kept, ids, _indptr(lengths), vocabularies)
+            cuts.append(_last_cut(state))
+            indptr = np.concatenate([[0], *cuts])
+            yield Columns(kept, np.concatenate(ids, axis=1), indptr, vocabularies)
+
+
+def _last_cut(state: np.ndarray) -> list[int]:
+    """The end of the text ends a sequence."""
+    cut = [int(state[kernels.TOKENS])] if state[kernels.OPEN] else []
+    state[kernels.OPEN] = 0
+    return cut
 
 
 def _attributes(
-    path: str, line: int, text: bytearray, names: Vocabulary, labels: Vocabulary
+    path: str, text: bytearray, state: np.ndarray, names: Vocabulary, labels: Vocabulary
 ) -> tuple[np.ndarray, ...]:
     """Of one piece: lengths of sequences, numbers of labels, entries of tokens, numbers of names, values."""
     room, most = text.count(b"\n"), text.count(b"\t") + len(text) // 2 + 1
     places, sizes, ends = np.empty((2, room), np.int64), np.empty(room, np.int64), np.empty(room + 1, np.int64)
     first, last, values = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most)
-    state = np.zeros(kernels.STATE, np.int64)
-    state[kernels.LINE] = line
+    state[[kernels.AT, kernels.TOKENS, kernels.ENTRIES, kernels.SEQUENCES]] = 0
     buffer = np.frombuffer(text, np.uint8)
-    while (
-        code := kernels.split_attributes(buffer, state, places, sizes, first, last, values, ends)
-    ) != kernels.DONE:
+    while (code := kernels.split_attributes(buffer, state, places, sizes, first, last, values, ends)) != kernels.DONE:
         begin, at = state[[kernels.BEGIN, kernels.AT]].tolist()
         value = bytes(text[begin:at])
         if code == kernels.LABEL:
@@ -174,40 +185,36 @@ def _attributes(
             values[state[kernels.ENTRIES] - 1] = float(value)
         else:
             _refuse(path, state, "a finite number as the value of an attribute", value, "Write ':' in names as '\\:'")
-    tokens, lengths = _sequences(state, ends)
-    count = int(state[kernels.ENTRIES])
+    tokens, count, sequences = state[[kernels.TOKENS, kernels.ENTRIES, kernels.SEQUENCES]].tolist()
+    lengths = np.diff([*ends[:sequences].tolist(), *_last_cut(state)], prepend=0)
     ids = labels.add_bytes(buffer, places[0, :tokens], places[1, :tokens])
     entries = names.add_bytes(buffer, first[:count], last[:count])
     return lengths, ids, np.diff(sizes[:tokens], prepend=0), entries, values[:count].astype(np.float32)
 
 
-def _sequences(state: np.ndarray, ends: np.ndarray) -> tuple[int, np.ndarray]:
-    """(tokens, int64 lengths of sequences); the end of the text ends one."""
-    tokens, count = int(state[kernels.TOKENS]), int(state[kernels.SEQUENCES])
-    if state[kernels.OPEN]:
-        ends[count] = tokens
-        count += 1
-    return tokens, np.diff(ends[:count], prepend=0)
-
-
-def _texts(path: str, encoding: str, limit: int, size: int) -> Iterator[tuple[int, bytearray]]:
-    """(lines before it, text in UTF-8) of pieces of at least `size` bytes that end with a sequence and a line feed."""
-    line, held, wanted = 0, bytearray(), size
+def _texts(path: str, encoding: str, limit: int, size: int) -> Iterator[bytearray]:
+    """Text in UTF-8, in pieces of at least `size` bytes that end with a sequence and a line feed."""
+    held, wanted = bytearray(), size
     for piece in _utf8(path, encoding, limit):
         held += piece
         if len(held) < wanted:
             continue
-        gap = None
-        for gap in _GAP.finditer(held):
-            pass
-        if gap is None:
+        end = _last_gap(held)
+        if end:
+            text, held, wanted = held[:end], held[end:], size
+            yield text
+        else:
             wanted = 2 * len(held)  # so that looking for the gap costs no more than reading
-            continue
-        text, held, wanted = held[: gap.end()], held[gap.end() :], size
-        yield line, text
-        line += text.count(b"\n")
     if held:
-        yield line, held + b"\n"
+        yield held + b"\n"
+
+
+def _last_gap(text: bytearray) -> int:
+    """Behind the last empty line; 0 where there is none."""
+    at = text.rfind(b"\n\n")
+    if at >= 0:
+        return at + 2
+    return max((gap.end() for gap in _GAP.finditer(text)), default=0)
 
 
 def _utf8(path: str, encoding: str, limit: int) -> Iterator[bytes]:
@@ -229,7 +236,7 @@ def _utf8(path: str, encoding: str, limit: int) -> Iterator[bytes]:
                 line,
                 token,
             ) from None
-        line += text.count("\n")
+        line += np.count_nonzero(np.frombuffer(piece, np.uint8) == 10)
         if text and not begun:
             begun, text = True, text.removeprefix("\ufeff")
         yield text.encode()

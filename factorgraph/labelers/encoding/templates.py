@@ -116,9 +116,7 @@ class Templates:
         """The encoder that was saved. Errors: FactorGraphError for arrays that are none."""
         pad, cutoff = arrays["options"].tolist()
         made = cls(*from_text(arrays["templates"], "Templates").split("\n"), pad=bool(pad), cutoff=cutoff)
-        made._vocabularies = [
-            Vocabulary.from_arrays(arrays, f"strings.{i}") for i in range(len(made._sources))
-        ]
+        made._vocabularies = [Vocabulary.from_arrays(arrays, f"strings.{i}") for i in range(len(made._sources))]
         for j, terms in enumerate(made._terms):
             stages = []
             for stage in made._split(terms):

@@ -99,6 +99,10 @@ class Vocabulary:
         """int32 (len(other),): the numbers here of all strings of another vocabulary, −1 for unknown ones."""
         return self.find_bytes(other.text, other.offsets[:-1], other.offsets[1:])
 
+    def add_all(self, other: Vocabulary) -> np.ndarray:
+        """The same, new ones added."""
+        return self.add_bytes(other.text, other.offsets[:-1], other.offsets[1:])
+
     def _look(self, source: np.ndarray, starts: np.ndarray, ends: np.ndarray, add: bool) -> np.ndarray:
         out = np.empty(starts.size, np.int32)
         for a in range(0, starts.size, kernels.BUDGET):
@@ -120,9 +124,9 @@ class Vocabulary:
         if count >= 2**31 - 1:
             raise FactorGraphError(f"expected fewer than 2^31 distinct strings; got {count} and more. Use hash_bits")
         if used + size > self._text.size:
-            self._text = _longer(self.text, 2 * used + size)
+            self._text = longer(self.text, 2 * used + size)
         if count + 1 >= self._offsets.size:
-            self._offsets = _longer(self.offsets, 2 * count + 2)
+            self._offsets = longer(self.offsets, 2 * count + 2)
         if 2 * count >= self._table.size:
             table = np.full(2 * self._table.size, -1, np.int64)
             kernels.rehash(self._table, table)
@@ -151,6 +155,14 @@ class Vocabulary:
         return made
 
 
+def buckets(strings: Sequence[str], bits: int) -> np.ndarray:
+    """int32: hashes of strings, 0 … 2^bits − 1; the same in every process."""
+    source, starts, ends = _slices(*pack(strings))
+    out = np.empty(starts.size, np.int32)
+    kernels.hash_all(source, starts, ends, (1 << bits) - 1, out)
+    return out
+
+
 def is_text(text: np.ndarray, offsets: np.ndarray) -> bool:
     """Whether all strings are UTF-8."""
     try:
@@ -177,7 +189,8 @@ def _slices(text: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return text, offsets[:-1], offsets[1:]
 
 
-def _longer(array: np.ndarray, size: int) -> np.ndarray:
-    longer = np.empty(size, array.dtype)
-    longer[: array.size] = array
-    return longer
+def longer(array: np.ndarray, size: int) -> np.ndarray:
+    """A copy with room for `size` entries."""
+    copy = np.empty(size, array.dtype)
+    copy[: array.size] = array
+    return copy

@@ -17,6 +17,7 @@ import factorgraph as fg
 from factorgraph.kernels.schedule import RUN_STEP
 from factorgraph.learn import checkpoint
 from factorgraph.learn.online import Online, applies
+from factorgraph.learn.step import Learner, Steps
 
 training = importlib.import_module("factorgraph.learn.train")  # the package's `train` is the function
 
@@ -322,8 +323,8 @@ def test_sums_beyond_float32_are_left_to_the_steps(fused: list[int], monkeypatch
     initial = {"own[3]": np.zeros((FEATURES, 3))}
     initial["own[3]"][0] = 3e38
     steps: list[Any] = []
-    step = training.Step.__call__
-    monkeypatch.setattr(training.Step, "__call__", lambda self, chosen: steps.append(chosen) or step(self, chosen))
+    step = Steps.step
+    monkeypatch.setattr(Steps, "step", lambda self, chosen: steps.append(chosen) or step(self, chosen))
     with np.errstate(over="ignore"):
         one, other = both(X, Y, LOSSES[0], RULES[0], initial=initial)
     assert_same(one, other)
@@ -403,7 +404,7 @@ def test_where_it_applies(applied: bool, case: dict[str, Any]) -> None:
     known = declared.read_answers(case.get("Y", [[0, 1, 1, 2], [0, 1, 2, 0]]))
     rule = case.get("rule", fg.optim.SGD(1.0, average=True))
     parameters = declared.graph.initial(np.random.default_rng(0))
-    step = training.Step(
+    step = Learner(
         declared,
         known,
         case.get("loss", fg.losses.Perceptron()),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from factorgraph.errors import FactorGraphError
-from factorgraph.optim import PENDING, SGD, Adam, Rows, Rule
+from factorgraph.optim import SGD, Adam, Rows, Rule
+from factorgraph.optim.sgd import PENDING
 
 SHAPES = {"emit": (12, 3), "trans": (3, 3), "bias": (), "line": (7,)}
 SPARSE = ("emit", "line")

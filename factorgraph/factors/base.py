@@ -53,6 +53,9 @@ class Factor(ABC):
     #: How many variables a scope has; None: any number.
     arity: ClassVar[int | None] = None
 
+    #: Whether energies are affine in the parameters, if there are any.
+    affine: ClassVar[bool] = False
+
     @abstractmethod
     def bind(self, count: int, shape: Shape, states: Shape) -> Layout:
         """Validate against `count` scopes arranged in `shape`, each with `states`. Changes nothing.

@@ -9,7 +9,7 @@ Pereira, "Conditional random fields", 2001).
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Linear(Factor):
     >>> Linear(np.eye(2), param="w").parameters((3,))
     {'w': (2, 3)}
     """
+
+    affine: ClassVar[bool] = True
 
     def __init__(self, features: Any, param: str, dtype: Any = None):
         self.param = check_name(param, "Linear")

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..infer import Solver
 from ..losses import Loss
-from ..optim import Rule
+from ..optim import Optimizer
 from ..plan import Answers
 from .model import Declared, Model
 
@@ -28,11 +28,11 @@ def check_arguments(epochs: Any, batch: Any, seed: Any, unreachable: Any, checkp
         )
 
 
-def check_parts(model: Any, loss: Any, rule: Any, solver: Any) -> None:
+def check_parts(model: Any, loss: Any, optimizer: Any, solver: Any) -> None:
     for name, part, kind, example in (
         ("model", model, Model, "Model(build)"),
         ("loss", loss, Loss, "losses.Margin()"),
-        ("optimizer", rule, Rule, "optim.SGD(0.1)"),
+        ("optimizer", optimizer, Optimizer, "optim.SGD(0.1)"),
         ("solver", solver, Solver, "Auto()"),
     ):
         if not isinstance(part, kind):

@@ -29,9 +29,10 @@ from ..optim import SGD
 from ..plan import Block
 from ..plan.plan import frozen
 from .model import ranges
+from .step import Steps
 
 if TYPE_CHECKING:
-    from .train import Step
+    from .step import Learner
 
 #: Seconds that a slice should take: ctrl-C waits as long.
 SLICE = 0.05
@@ -42,47 +43,47 @@ HALF_LINE = 32
 NONE, NO_JOB = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
 
 
-def applies(step: Step) -> bool:
+def applies(learner: Learner) -> bool:
     """Whether one kernel can make these steps: one example at a time, SGD without l2, a perceptron or margin loss with
     complete answers, and nothing but forests of Linear factors whose features are sparse or None."""
     return (
-        step.batch == 1
-        and type(step.loss) in (Perceptron, Margin)
-        and type(step.solver) in (Auto, DynamicProgramming)
-        and type(step.rule) is SGD
-        and step.rule.l2 == 0
-        and bool((step.plan.kinds < LATTICE).all() and step.answers.complete.all())
+        learner.batch == 1
+        and type(learner.loss) in (Perceptron, Margin)
+        and type(learner.solver) in (Auto, DynamicProgramming)
+        and type(learner.optimizer) is SGD
+        and learner.optimizer.l2 == 0
+        and bool((learner.plan.kinds < LATTICE).all() and learner.answers.complete.all())
         and all(
             type(factor) is Linear and isinstance(factor.features, Constant | Sparse)
-            for _, factor in step.declared.graph.bound()
+            for _, factor in learner.graph.bound()
         )
     )
 
 
-class Online:
-    """The steps of `step`, for which `applies`, many at a time."""
+class Online(Steps):
+    """The steps of a learner for which `applies`, many at a time."""
 
-    def __init__(self, step: Step):
-        assert isinstance(step.rule, SGD)
-        self.step, self.rule, self.plan = step, step.rule, step.plan
-        dtype = step.energies.dtype
-        self.linear = [(block, factor) for block, factor in step.declared.graph.bound() if isinstance(factor, Linear)]
+    def __init__(self, learner: Learner, rule: SGD):
+        super().__init__(learner, rule)
+        self.sgd, self.plan = rule, learner.plan
+        dtype = learner.energies.dtype
+        self.linear = [(block, factor) for block, factor in learner.graph.bound() if isinstance(factor, Linear)]
         tied = {factor.param: None for _, factor in self.linear if factor.features.tied}
-        names = [*tied, *(name for name in step.parameters if name not in tied)]
-        strides = {name: _stride(step.parameters[name]) for name in names}
-        ends = np.cumsum([0, *(len(step.parameters[name]) * strides[name] for name in names)], dtype=int).tolist()
+        names = [*tied, *(name for name in learner.parameters if name not in tied)]
+        strides = {name: _stride(learner.parameters[name]) for name in names}
+        ends = np.cumsum([0, *(len(learner.parameters[name]) * strides[name] for name in names)], dtype=int).tolist()
         base = dict(zip(names, ends))
-        self.weights, self.offsets = buffer(ends[-1], dtype), np.zeros(ends[-1] if self.rule.average else 0)
+        self.weights, self.offsets = buffer(ends[-1], dtype), np.zeros(ends[-1] if rule.average else 0)
         for name in names:
-            step.parameters[name] = _view(step.parameters[name], self.weights, base[name], strides[name])
-            if self.rule.average:
+            learner.parameters[name] = _view(learner.parameters[name], self.weights, base[name], strides[name])
+            if rule.average:
                 key = f"offset:{name}"
-                step.state[key] = _view(step.state[key], self.offsets, base[name], strides[name])
-        self.layout = _Layout(step, self.linear, base, strides, ends[len(tied)])
+                learner.state[key] = _view(learner.state[key], self.offsets, base[name], strides[name])
+        self.layout = _Layout(learner, self.linear, base, strides, ends[len(tied)])
         bias = None
-        if isinstance(step.loss, Margin):
-            bias = step.loss.question(self.plan, step.answers, dtype).bias
-        correct = step.answers.labels
+        if isinstance(learner.loss, Margin):
+            bias = learner.loss.question(self.plan, learner.answers, dtype).bias
+        correct = learner.answers.labels
         self.answers = correct, np.zeros_like(correct), np.zeros(0, dtype) if bias is None else bias
         most = self.layout.most
         slots = 1 << (max(1, min(2 * most, ends[-1])) - 1).bit_length()
@@ -97,11 +98,11 @@ class Online:
         )
 
     def epoch(self, order: np.ndarray, progress: np.ndarray) -> Iterator[tuple[int, float]]:
-        """See Step.epoch."""
-        state, step, layout, at, count = self.step.state, self.step, self.layout, 0, FIRST_SLICE
-        ptr, components = step.declared.listed(order)
+        """See Loop.epoch."""
+        learner, state, layout, at, count = self.learner, self.learner.state, self.layout, 0, FIRST_SLICE
+        ptr, components = learner.declared.listed(order)
         made = np.concatenate([[0], np.cumsum(np.diff(ptr) > 0)])  # steps: examples without components make none
-        rates = self.rule.rates(state["step"] + made[:-1], progress)
+        rates = self.sgd.rates(state["step"] + made[:-1], progress)
         values = self._values()
         while at < order.size:
             began = perf_counter()
@@ -127,20 +128,20 @@ class Online:
                 yield done, loss
             at += done
             if at < part.stop:  # an example that is not finite
-                yield from step.epoch(order[at : at + 1], progress[at : at + 1])
+                yield from super().epoch(order[at : at + 1], progress[at : at + 1])
                 values = self._values()
                 at += 1
 
     def _values(self) -> Values:
         """Parameters, and energies in which the tied tables are filled."""
-        energies = buffer(self.layout.size, self.step.energies.dtype)
+        energies = buffer(self.layout.size, self.learner.energies.dtype)
         for index, (block, factor) in enumerate(self.linear):
             if factor.features.tied:
-                table = block.view(self.step.energies)
-                table[:] = self.step.parameters[factor.param]
+                table = block.view(self.learner.energies)
+                table[:] = self.learner.parameters[factor.param]
                 start = self.layout.task.block[index, START]
                 energies[start : start + block.size] = table.ravel()
-        return Values(self.weights, self.offsets, energies, copied_tables(self.plan, self.step.energies, NONE))
+        return Values(self.weights, self.offsets, energies, copied_tables(self.plan, self.learner.energies, NONE))
 
 
 def _stride(parameter: np.ndarray) -> int:
@@ -168,9 +169,14 @@ class _Layout:
     """
 
     def __init__(
-        self, step: Step, linear: list[tuple[Block, Linear]], base: dict[str, int], strides: dict[str, int], tied: int
+        self,
+        learner: Learner,
+        linear: list[tuple[Block, Linear]],
+        base: dict[str, int],
+        strides: dict[str, int],
+        tied: int,
     ):
-        self.plan = plan = step.plan
+        self.plan = plan = learner.plan
         count, copies = plan.n_components, dict(plan.extent.copies)
         self.starts = np.array([block.start for block, _ in linear], np.int64)
         self.sizes = np.array([block.size for block, _ in linear], np.int64)
@@ -213,7 +219,7 @@ class _Layout:
                 blocks[-1][DATA], data = data, data + x.data.size
         owner = np.concatenate(owners)
         by_component = np.argsort(owner, kind="stable")
-        dtype = step.energies.dtype
+        dtype = learner.energies.dtype
         self.task = Task(
             np.searchsorted(owner[by_component], np.arange(count + 1)),
             np.concatenate(jobs)[by_component],
@@ -224,7 +230,7 @@ class _Layout:
             tied,
         )
         self.size = int(room.max(initial=common))
-        ptr, components = step.declared.listed(np.arange(step.declared.count))
+        ptr, components = learner.declared.listed(np.arange(learner.declared.count))
         total = np.concatenate([[0], np.cumsum(active[components])])
         self.most = 2 * int((total[ptr[1:]] - total[ptr[:-1]]).max(initial=0))
         row = plan.factors.row.copy()

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +16,20 @@ from ..plan import Answers
 from .checkpoint import compare, load, save
 from .model import Declared
 
-#: Epoch from 1, mean loss per example, seconds, share of updates from exact answers, contrast.
-Record = tuple[int, float, float, float, float]
+
+class Record(NamedTuple):
+    """An epoch, from 1; see Run.history. NaN is unknown."""
+
+    epoch: int
+    loss: float
+    seconds: float
+    exact: float = nan
+    contrast: float = nan
+    objective: float = nan
+    gradient: float = nan
+    gap: float = nan
+
+
 _PARAMETER, _STATE = "parameter:", "state:"
 
 
@@ -64,8 +77,7 @@ def restore(
     """
     contents = load(path, "training")
     compare(path, contents.settings, settings)
-    rows = [[*row, nan, nan][:5] for row in contents.values["history"]]  # older files know three of the five
-    history: list[Record] = [(int(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
+    history = [Record(*row) for row in contents.values["history"]]  # older files know only the first three
     if len(history) > epochs:
         raise FactorGraphError(
             f"checkpoint {os.fspath(path)}: expected at most epochs = {epochs} as in this run; the file has "

@@ -17,25 +17,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import FactorGraphError
 from ..infer import Auto, Solver
-from ..losses import Loss, Margin, Needs, check
-from ..optim import SGD, Parameters, Rule, State
-from ..plan import Answers
+from ..losses import Loss, Margin, check
+from ..optim import SGD, Optimizer, Parameters, Rule
 from .check import check_arguments, check_parts, unreachable_examples
 from .contrast import Monitor
+from .loops import loop_of
 from .model import Declared, Model
 from .resume import Record, keep, restore, settings_of
-
-if TYPE_CHECKING:
-    from .online import Online
+from .step import Learner
 
 #: Fields of a run's history, one record per epoch.
-HISTORY = np.dtype([("epoch", np.int64), *((name, np.float64) for name in ("loss", "seconds", "exact", "contrast"))])
+HISTORY = np.dtype([("epoch", np.int64), *((name, np.float64) for name in Record._fields[1:])])
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,9 @@ class Run:
 
     parameters: {name: array}, averaged where the optimiser says so. history: record array, per epoch its number from
     1, the mean loss per example while it ran, its seconds, the share of updates (component by component) all of whose
-    answers were proven exact, and its contrast: by how much energies of different answers differ, see contrast.py.
-    skipped: int64, examples left out as unreachable.
+    answers were proven exact, its contrast: by how much energies of different answers differ, see contrast.py; and, of
+    optimisers that know (NaN of others), the objective (mean loss and penalties), the norm of its gradient, and by how
+    much at most it is above its minimum (gap). skipped: int64, examples left out as unreachable.
     """
 
     parameters: Parameters
@@ -62,8 +61,8 @@ def train(
     X: Iterable[Any],
     Y: Sequence[Any],
     loss: Loss | None = None,
-    optimizer: Rule | None = None,
-    epochs: int = 10,
+    optimizer: Optimizer | None = None,
+    epochs: int | None = None,
     batch: int = 32,
     seed: int = 0,
     progress: bool = False,
@@ -78,7 +77,8 @@ def train(
 ) -> Run:
     """Learn the parameters of a model from examples X and their correct answers Y (in the form `predict` gives).
 
-    loss: Margin() by default. optimizer: an update rule, SGD() by default. progress: a bar on the terminal.
+    loss: Margin() by default. optimizer: an update rule, SGD() by default, or a driver (LBFGS). epochs: passes over the
+    data (of LBFGS iterations), at most; by default what the optimizer says. progress: a bar on the terminal.
     checkpoint: a file written after every epoch; where it exists the run goes on from there (`resume=False` starts
     anew), exactly. solver: Auto() by default; threads: of the solver. unreachable: what to do with examples whose
     correct answer no labelling gives, "raise" or "skip". initial: parameters to start from, instead of the factors'.
@@ -88,9 +88,10 @@ def train(
     Errors: FactorGraphError for wrong arguments, labels that do not fit (Y[i] is named), unreachable answers, a
     checkpoint of another run, a loss that is no longer finite; FormatError for a checkpoint that cannot be read.
     """
-    loss, rule, solver = loss or Margin(), optimizer or SGD(), solver or Auto()
+    loss, optimizer, solver = loss or Margin(), optimizer or SGD(), solver or Auto()
+    epochs = optimizer.iterations if epochs is None and isinstance(optimizer, Optimizer) else epochs
     check_arguments(epochs, batch, seed, unreachable, checkpoint)
-    check_parts(model, loss, rule, solver)
+    check_parts(model, loss, optimizer, solver)
     if threads is not None:
         solver = replace(solver, threads=threads)
     declared = model.declare(X)
@@ -106,113 +107,49 @@ def train(
                 f"train: expected at least one example to learn from; got {declared.count}, {skipped.size} unreachable"
             )
         exact = check(loss, declared.compile(), answers, solver, declared.components(kept), approximate)
-        state = rule.init(parameters)
+        state = optimizer.init(parameters) if isinstance(optimizer, Rule) else {}
         history: list[Record] = []
         settings: dict[str, str] = {}
         if checkpoint is not None:
             settings = settings_of(declared, answers, parameters, initial) | {
                 "loss": loss.fingerprint(),
-                "optimizer": rule.fingerprint(),
+                "optimizer": optimizer.fingerprint(),
                 "solver": repr(replace(solver, threads=None)),
                 "batch": str(batch),
                 "seed": str(seed),
                 "shuffle": str(bool(shuffle)),
                 "skipped": str(skipped.tolist()),
-                "epochs": "any" if rule.anytime else str(epochs),
+                "epochs": "any" if optimizer.anytime else str(epochs),
             }
             if resume and os.path.exists(checkpoint):
                 parameters, state, history = restore(checkpoint, settings, epochs)
-        step = Step(declared, answers, loss, rule, solver, parameters, state, energies, batch, exact)
-        monitor = Monitor(declared, kept, loss, float(np.nanmax([0.0, *(record[4] for record in history)])))
+        learner = Learner(declared, answers, loss, optimizer, solver, parameters, state, energies, batch, exact)
+        loop = loop_of(learner, kept)
+        monitor = Monitor(declared, kept, loss, float(np.nanmax([0.0, *(record.contrast for record in history)])))
         monitor(parameters, energies, len(history))
-        passes = fastest(step)
         size = -(-kept.size // batch)
         with _bar(progress, epochs * size, len(history) * size) as bar:
             for epoch in range(len(history) + 1, epochs + 1):
+                if loop.finished:
+                    break
                 began, total = perf_counter(), 0.0
                 order = np.random.default_rng([seed, epoch]).permutation(kept) if shuffle else kept
-                for steps, value in passes.epoch(order, (epoch - 1 + np.arange(size) / size) / epochs):
+                for steps, value in loop.epoch(order, (epoch - 1 + np.arange(size) / size) / epochs):
                     total += value
                     bar.update(steps)
                 mean = total / kept.size
                 if not isfinite(mean):
                     raise FactorGraphError(
-                        f"train: the loss of epoch {epoch} is {mean}; expected a finite number. Lower the optimizer's "
-                        f"rate ({rule.rate}), or scale the features"
+                        f"train: the loss of epoch {epoch} is {mean}; expected a finite number. Lower the steps of "
+                        f"{optimizer!r}, or scale the features"
                     )
                 seconds = perf_counter() - began
-                history.append((epoch, mean, seconds, step.share(), monitor(parameters, energies, epoch)))
+                contrast = monitor(parameters, energies, epoch)
+                history.append(Record(epoch, mean, seconds, learner.share(), contrast, **loop.measured))
                 bar.set_postfix(loss=f"{mean:.4g}")
                 if checkpoint is not None:
-                    keep(checkpoint, settings, parameters, state, history)
-    return Run(rule.final(parameters, state), np.array(history, HISTORY), skipped)
-
-
-class Step:
-    """One mini-batch after the other; the buffers in the energies' layout are made once."""
-
-    def __init__(
-        self,
-        declared: Declared,
-        answers: Answers,
-        loss: Loss,
-        rule: Rule,
-        solver: Solver,
-        parameters: Parameters,
-        state: State,
-        energies: np.ndarray,
-        batch: int,
-        exact: np.ndarray | None = None,
-    ):
-        self.declared, self.graph, self.plan = declared, declared.graph, declared.compile()
-        self.answers, self.loss, self.rule, self.solver = answers, loss, rule, solver
-        self.parameters, self.state, self.energies, self.batch = parameters, state, energies, batch
-        self.gradient = self.plan.zeros(energies.dtype)
-        self.provable = not loss.asks() & (
-            Needs.MARGINALS | Needs.INCORRECT
-        )  # minima may be proven after all, by a bound
-        self.exact = np.ones(self.plan.n_components, bool) if exact is None else exact
-        self.proven, self.count = self.exact.copy(), np.zeros(2, np.int64)
-
-    def epoch(self, order: np.ndarray, progress: np.ndarray) -> Iterator[tuple[int, float]]:
-        """Learn from the examples in this order. Yields how many steps were made, and their summed loss.
-
-        progress: float64, the part of the run done before each step.
-        """
-        for i, done in enumerate(progress):
-            self.state["progress"] = float(done)
-            yield 1, self(order[i * self.batch : (i + 1) * self.batch])
-
-    def __call__(self, examples: np.ndarray) -> float:
-        """Update the parameters by these examples; returns their summed loss."""
-        components = self.declared.components(examples)
-        if not components.size:
-            return 0.0
-        self.graph.energies(self.parameters, components=components, out=self.energies)
-        self.proven[components] = self.exact[components] | self.provable
-        value, gradient = self.loss(
-            self.plan, self.energies, self.answers, self.solver, components, self.gradient, self.proven
-        )
-        self.count += np.array([np.count_nonzero(self.proven[components]), components.size])
-        gradients = self.graph.backward(gradient, self.parameters, components)
-        mean = {name: each * (1.0 / examples.size) for name, each in gradients.items()}
-        self.rule.update(self.parameters, mean, self.state)
-        return value
-
-    def share(self) -> float:
-        """Of the updates since the last call those that came from answers proven exact, component by component."""
-        proven, all_ = self.count.tolist()
-        self.count[:] = 0
-        return proven / all_ if all_ else 1.0
-
-
-def fastest(step: Step) -> Step | Online:
-    """The same steps in slices of one kernel call each, where that is possible."""
-    if step.batch > 1:
-        return step
-    from .online import Online, applies  # compiled only where it is used
-
-    return Online(step) if applies(step) else step
+                    keep(checkpoint, settings, parameters, loop.pack(), history)
+    return Run(loop.final(), np.array(history, HISTORY), skipped)
 
 
 def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray] | None) -> Parameters:

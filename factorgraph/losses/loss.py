@@ -45,7 +45,8 @@ class Loss:
     What a loss is like: `needs`, the answers it asks for; `margin_kind`, what it leaves between the correct answer and
     others ("none", "0": nothing; "m": its margin; "Δ": the cost of the answer; ">0": something); `flat_is_optimal`:
     whether energies that are all equal minimise it, so that it may collapse; `nonnegative`: whether it is meant for
-    energies ≥ 0; `calibrated`: whether it holds the energies themselves, not only their differences between answers.
+    energies ≥ 0; `calibrated`: whether it holds the energies themselves, not only their differences between answers;
+    `convex`: whether it is convex in the energies, where nothing is latent.
     """
 
     latent: str = "min"
@@ -55,6 +56,7 @@ class Loss:
     flat_is_optimal: ClassVar[bool] = False
     nonnegative: ClassVar[bool] = False
     calibrated: ClassVar[bool] = False
+    convex: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.latent not in ("min", "sum"):
@@ -135,6 +137,10 @@ class Loss:
     def asks(self) -> Needs:
         """What this loss asks for, with its settings."""
         return self.needs
+
+    def smooth(self) -> bool:
+        """Whether it has a gradient everywhere: sums have."""
+        return Needs.MARGINALS in self.asks()
 
     def bounded(self, plan: Plan, components: np.ndarray) -> np.ndarray:
         """bool per component: where the loss itself is only bounded, whatever the solver."""

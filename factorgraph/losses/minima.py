@@ -30,6 +30,7 @@ class Energy(Loss):
 
     natural: ClassVar[tuple[str, ...]] = ("min", "sum")
     flat_is_optimal: ClassVar[bool] = True
+    convex: ClassVar[bool] = True
 
     def _evaluate(self, problem: Problem) -> float:
         if self.latent == "sum":
@@ -48,6 +49,7 @@ class Perceptron(Loss):
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.MAP
     margin_kind: ClassVar[str] = "0"
     flat_is_optimal: ClassVar[bool] = True
+    convex: ClassVar[bool] = True
 
     def _evaluate(self, problem: Problem) -> float:
         return problem.contrast(Question())
@@ -92,6 +94,7 @@ class Margin(Costly):
     """E_c + max_Y (Δ(Y) − E(Y)): every wrong answer shall lie Δ above the correct one (Taskar 2003)."""
 
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.AUGMENTED
+    convex: ClassVar[bool] = True
 
     def _evaluate(self, problem: Problem) -> float:
         return problem.contrast(self._augmented(problem))
@@ -103,6 +106,7 @@ class LatentHinge(Costly):
 
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.AUGMENTED
     hidden: ClassVar[bool] = True
+    convex: ClassVar[bool] = True
 
     def _evaluate(self, problem: Problem) -> float:
         return problem.contrast(self._augmented(problem))

@@ -227,6 +227,7 @@ class FenchelYoung(Loss):
     regularizer: Regularizer = Entropy()
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.MAP | Needs.MARGINALS
     margin_kind: ClassVar[str] = ">0"
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "latent", self.latent or self.regularizer.latent)
@@ -239,6 +240,10 @@ class FenchelYoung(Loss):
         """See Loss.asks."""
         return self.regularizer.needs
 
+    def smooth(self) -> bool:
+        """See Loss.smooth."""
+        return isinstance(self.regularizer, Entropy | Squares)
+
     def _evaluate(self, problem: Problem) -> float:
         return _evaluate(problem, self.regularizer)
 
@@ -249,6 +254,11 @@ class SparseMAP(Loss):
 
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.MAP
     margin_kind: ClassVar[str] = ">0"
+    convex: ClassVar[bool] = True
+
+    def smooth(self) -> bool:
+        """See Loss.smooth."""
+        return True
 
     def _evaluate(self, problem: Problem) -> float:
         return _evaluate(problem, Squares())
@@ -263,6 +273,7 @@ class PerturbAndMAP(Loss):
     seed: int = 0
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.MAP
     margin_kind: ClassVar[str] = ">0"
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

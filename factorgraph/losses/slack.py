@@ -43,6 +43,7 @@ class SlackMargin(Costly):
 
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.AUGMENTED
     margin_kind: ClassVar[str] = "1"
+    convex: ClassVar[bool] = True
 
     def bounded(self, plan: Plan, components: np.ndarray) -> np.ndarray:
         """Graphs with cycles."""

@@ -44,6 +44,7 @@ class NLL(Loss):
     natural: ClassVar[tuple[str, ...]] = ("sum",)
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.MARGINALS
     margin_kind: ClassVar[str] = ">0"
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,6 +63,7 @@ class SoftmaxMargin(Costly):
     natural: ClassVar[tuple[str, ...]] = ("sum",)
     needs: ClassVar[Needs] = Needs.COMPLETION | Needs.AUGMENTED | Needs.MARGINALS
     margin_kind: ClassVar[str] = ">0"
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

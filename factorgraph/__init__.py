@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .infer.toulbar2 import Toulbar2
     from .infer.trws import TRWS
     from .io import read, write
+    from .labelers.sequence import Constraints, SequenceLabeler
     from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
@@ -51,11 +52,13 @@ __version__ = "0.1.0"
 #: name -> the module that has it, or is it.
 _LATER = {
     "Collapse": "learn",
+    "Constraints": "labelers.sequence",
     "Elimination": "infer.elimination",
     "ExactSearch": "infer.search",
     "Expansion": "infer.expansion",
     "MinCut": "infer.mincut",
     "Neighbourhoods": "infer.neighbourhoods",
+    "SequenceLabeler": "labelers.sequence",
     "Swap": "infer.expansion",
     "TRWS": "infer.trws",
     "Toulbar2": "infer.toulbar2",
@@ -75,6 +78,7 @@ __all__ = [
     "Auto",
     "BruteForce",
     "Collapse",
+    "Constraints",
     "DynamicProgramming",
     "ExactSearch",
     "Elimination",
@@ -99,6 +103,7 @@ __all__ = [
     "Restriction",
     "Run",
     "Samples",
+    "SequenceLabeler",
     "Solution",
     "Solver",
     "SparseLinear",

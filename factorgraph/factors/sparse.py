@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class SparseLinear(Factor):
     >>> SparseLinear(csr_array(np.eye(2)), csr_array([[0, 1, 0], [1, 0, 1]]), "w").parameters((3,))
     {'w': (3,)}
     """
+
+    affine: ClassVar[bool] = True
 
     def __init__(self, features: Any, pairs: Any, param: str, dtype: Any = None):
         self.param = check_name(param, "SparseLinear")

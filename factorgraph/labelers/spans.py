@@ -2,10 +2,10 @@
 
     precision = right / predicted,    recall = right / true,    F1 = 2 · precision · recall / (precision + recall)
 
-A predicted span is right when its type, first and last token are those of a true one. Labels are read as CoNLL's
-evaluation of shared tasks reads them (E. Tjong Kim Sang, S. Buchholz, "Introduction to the CoNLL-2000 shared task:
-chunking", 2000), which takes sequences that break the rules too: a span begins at B- and S-, behind E- and S-, and where
-the type changes. So IOB1, IOB2 and IOBES (also called BILOU: L- is E-, U- is S-) need not be told apart.
+A predicted span is right when its type, first and last token are those of a true one. Labels are read as in the shared
+tasks of CoNLL (E. Tjong Kim Sang, S. Buchholz, "Introduction to the CoNLL-2000 shared task: chunking", 2000), even if
+they break the rules: a span begins at B- and S-, behind E- and S-, and where the type changes. So IOB1, IOB2 and IOBES
+(also called BILOU: L- is E-, U- is S-) need not be told apart.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def span_report(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any
     """
     if len(truth) != len(predicted):
         raise FactorGraphError(
-            f"span_report: expected predictions for {len(truth)} sequences; got {len(predicted)}. Pass both in one order"
+            f"span_report: expected predictions for {len(truth)} sequences; got {len(predicted)}. Pass all"
         )
     counting = Counting()
     for i, (t, p) in enumerate(zip(truth, predicted)):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FactorGraphError, listed
-from ..encoding import CHUNKING, Columns, Encoder, Features, Numbers, Templates
+from ..encoding import CHUNKING, Bags, Columns, Encoder, Features, Numbers, Templates
 
 #: Templates for tokens that are plain words.
 WORDS = tuple(t for t in CHUNKING if "pos[" not in t) + ("prefix2(w[0])", "prefix3(w[0])", "BOS", "EOS")
@@ -30,6 +30,8 @@ def make_encoder(X: Any, templates: Any, columns: Sequence[str] | None, cutoff: 
         return made
     if isinstance(X, Columns):
         return Templates(*(templates or _defaults(X.names)), cutoff=cutoff)
+    if isinstance(X, Bags):
+        return Features(cutoff=cutoff)
     if hasattr(X, "tocsr") or isinstance(X, np.ndarray) or _numbers(X):
         return Numbers()
     _check_nested(X)
@@ -43,7 +45,7 @@ def make_encoder(X: Any, templates: Any, columns: Sequence[str] | None, cutoff: 
 def prepare(X: Any, encoder: Encoder, columns: Sequence[str] | None) -> Any:
     """X as its encoder takes it: tokens that are strings or tuples of strings become Columns."""
     if not isinstance(encoder, Templates) or isinstance(X, Columns):
-        if isinstance(encoder, Features):
+        if isinstance(encoder, Features) and not isinstance(X, Bags):
             _check_nested(X)
             _check_kinds(X)
         return X
@@ -61,6 +63,8 @@ def read_labels(y: Any, lengths: np.ndarray, sized: bool) -> list[Labels]:
 
     Errors: FactorGraphError, which says at which sequence the labels do not fit.
     """
+    if isinstance(y, Columns):
+        y = y.column(y.names[-1])
     if not hasattr(y, "__len__") or isinstance(y, str):
         raise FactorGraphError(f"y: expected a list of labels for each sequence; got {y!r}")
     if sized and len(y) == lengths.sum() and (len(y) != lengths.size or not _nested(y)):

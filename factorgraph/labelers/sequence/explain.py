@@ -31,7 +31,8 @@ class Weight:
     labels: tuple[Any, ...]
 
     def __str__(self) -> str:
-        return f"{self.energy:+9.4f}  {' → '.join(map(str, self.labels))}" + (f"  {self.feature}" if self.feature else "")
+        beside = f"  {self.feature}" if self.feature else ""
+        return f"{self.energy:+9.4f}  {' → '.join(map(str, self.labels))}{beside}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def top(labeler: SequenceLabeler, n: int, label: Any) -> list[Weight]:
     size = len(names)
     for name in labeler.parameters_:
         weights = labeler.chains_.dense(labeler.parameters_, name).tocoo()
-        chosen = np.flatnonzero(weights.data if label is None else weights.data * (weights.col % size == names.index(label)))
+        ours = weights.data != 0 if label is None else (weights.data != 0) & (weights.col % size == names.index(label))
+        chosen = np.flatnonzero(ours)
         chosen = chosen[np.argsort(-np.abs(weights.data[chosen]), kind="stable")[:n]]
         order = {"emit": 1, "edge": 2, "third": 3}[name]
         for row, column, energy in zip(*(x[chosen].tolist() for x in (weights.row, weights.col, weights.data))):

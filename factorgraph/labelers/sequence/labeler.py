@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from ... import infer
-from ...errors import FactorGraphError
 from ...losses import Loss
 from ..encoding import Encoded, Encoder
 from ..spans import SpanReport, span_report
@@ -28,12 +27,14 @@ class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
     """Labels for every token of sequences: chunks, entities, parts of speech, letters.
 
     loss: "margin", "perceptron", "nll" (a conditional random field), or any object of fg.losses.
-    optimizer: None for what suits the loss, a name ("sgd", "adam", "lbfgs", …) or an object of fg.optim.
-    epochs: passes over the data; of batch methods, iterations. batch: sequences to one step.
+    optimizer: None for what suits the loss, a name ("sgd", "adagrad", "adam", "pa", "pegasos", "lbfgs") or an object of
+    fg.optim.
+    epochs: passes over the data, iterations of L-BFGS; None: 10 and at most 100. batch: sequences to one step.
     order: 1, or 2 for energies of three labels in a row, solved exactly by elimination at about ten times the time.
     features: "all" pairs of feature and label have a weight; "observed", those that training data show; "auto",
     observed ones for losses that are sums, as a conditional random field of all pairs is large and learns no better.
-    l1, l2: strength of l1 ‖w‖₁ and (l2 / 2) ‖w‖² beside the mean loss per sequence; of CRFsuite's c2, 2 · c2 / N.
+    l1, l2: strength of l1 ‖w‖₁ and (l2 / 2) ‖w‖² beside the mean loss of N sequences: CRFsuite's c2 is N l2 / 2. l2
+    None: c2 = 1 for losses with a gradient everywhere ("nll"), 0 for others.
     templates, columns: features of tokens that are words or tuples of strings, with the names of these; None for
     defaults. cutoff: features that are rarer are dropped. encoder: any encoder instead.
     constrain: rules for labels in training and prediction: "iob2", "iobes", "iob1", pairs that may not follow each
@@ -55,12 +56,12 @@ class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
         self,
         loss: str | Loss = "margin",
         optimizer: Any = None,
-        epochs: int = 10,
+        epochs: int | None = None,
         batch: int = 1,
         order: int = 1,
         features: str = "auto",
         l1: float = 0.0,
-        l2: float = 0.0,
+        l2: float | None = None,
         templates: Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
         cutoff: int = 1,
@@ -149,7 +150,7 @@ class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
         """Settle the architecture."""
         self.n_features_ = self.encoder_.n_features
         few = self.features == "observed" or (
-            self.features == "auto" and learning.sums(learning.choose_loss(self.loss)) and not every
+            self.features == "auto" and learning.choose_loss(self.loss).smooth() and not every
         )
         pairs, transitions = observed(tokens, answers, self.classes_.size) if few else (None, None)
         self.chains_ = Chains(self.classes_.size, self.order, np.float32, pairs, transitions)
@@ -192,9 +193,7 @@ class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
     def energy(self, X: Any, y: Any, lengths: Any = None) -> np.ndarray:
         """float64: of every sequence the energy of its labels; where some are unknown, the least one."""
         tokens, _ = self._asked("energy", X, lengths, None)
-        answers = data.as_answers(
-            data.read_labels(y, np.diff(tokens.indptr), lengths is not None), self.classes_
-        )
+        answers = data.as_answers(data.read_labels(y, np.diff(tokens.indptr), lengths is not None), self.classes_)
         return asking.energies(self, tokens, answers)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, lengths: Any = None) -> float:
@@ -206,9 +205,8 @@ class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
     def report(self, X: Any, y: Any, lengths: Any = None) -> SpanReport:
         """Precision, recall and F1 of the labelled spans, by type; `.f1` is the one of all."""
         predicted = self.predict(X, lengths)
-        return span_report(
-            data.read_labels(y, np.array([len(each) for each in predicted]), lengths is not None), predicted
-        )
+        truth = data.read_labels(y, np.array([len(each) for each in predicted]), lengths is not None)
+        return span_report(truth, predicted)
 
     # ---- what it has learned
 
@@ -260,5 +258,3 @@ class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parameters_")
 
-
-__all__ = ["FactorGraphError", "SequenceLabeler"]

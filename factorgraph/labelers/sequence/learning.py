@@ -5,8 +5,8 @@ Everything is a call of `train`; what is here chooses its arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,16 @@ import numpy as np
 
 from ... import optim
 from ...errors import FactorGraphError, listed
-from ...infer import Solver
 from ...learn import train
 from ...learn.check import unreachable_examples
-from ...learn.train import Step, fastest
-from ...losses import NLL, Costly, Loss, Margin, Needs, Perceptron
-from ...optim import Parameters
-from ...plan import Answers, Plan
+from ...learn.loops import loop_of
+from ...learn.step import Learner
+from ...losses import NLL, Loss, Margin, Perceptron
+from ...optim import Optimizer, Parameters
 from . import asking
 from .chains import Chains, Tokens
 from .constraints import read
+from .weights import weigh_labels, weigh_sequences
 
 if TYPE_CHECKING:
     from .labeler import SequenceLabeler
@@ -44,130 +44,44 @@ def choose_loss(loss: Any) -> Loss:
     raise FactorGraphError(f"loss: expected one of {listed(LOSSES)} or an object such as losses.Margin(); got {loss!r}")
 
 
-def sums(loss: Loss) -> bool:
-    """Whether a loss goes over all answers by their sum: smooth, for which batch methods are made."""
-    return bool(loss.asks() & Needs.MARGINALS)
-
-
-@dataclass(frozen=True)
-class Weighted(Loss):
-    """Another loss, the components' values and gradients times their weights.
-
-    weights: float64 (C,), not negative. Components of one weight are asked together.
-    """
-
-    inner: Loss = field(default_factory=Margin)
-    weights: np.ndarray = field(default_factory=lambda: np.ones(0))
-
-    def asks(self) -> Needs:
-        """As the inner loss."""
-        return self.inner.asks()
-
-    def over_answers(self, plan: Plan, known: Answers, listed: np.ndarray, solver: Solver) -> Any:
-        """As the inner loss."""
-        return self.inner.over_answers(plan, known, listed, solver)
-
-    def bounded(self, plan: Plan, components: np.ndarray) -> np.ndarray:
-        """As the inner loss."""
-        return self.inner.bounded(plan, components)
-
-    def __call__(
-        self,
-        plan: Plan,
-        energies: np.ndarray,
-        answers: Answers | Mapping[Any, Any],
-        solver: Solver | None = None,
-        components: np.ndarray | None = None,
-        out: np.ndarray | None = None,
-        proven: np.ndarray | None = None,
-    ) -> tuple[float, np.ndarray]:
-        """See Loss."""
-        chosen = plan.components_or_all(components)
-        total, gradient = 0.0, plan.zeros(energies.dtype) if out is None else out
-        part = plan.zeros(energies.dtype)
-        plan.clear(gradient, None if components is None else chosen)
-        weights = self.weights[chosen]
-        for weight in np.unique(weights[weights > 0]).tolist():
-            some = chosen[weights == weight]
-            value, _ = self.inner(plan, energies, answers, solver, some, part, proven)
-            total += weight * value
-            for index, block in enumerate(plan.blocks):
-                rows = plan.rows(index, some)
-                span = slice(None) if rows is None else rows
-                block.view(gradient)[span] += weight * block.view(part)[span]
-        return total, gradient
-
-
-def weigh_labels(loss: Loss, class_weight: Any, classes: np.ndarray, answers: list[np.ndarray]) -> Loss:
-    """The loss with costs Δ(y, y') = weight of the correct label y, for wrong y'.
-
-    class_weight: {label: weight}, 1 for the others, or "balanced": N / (K · number of tokens of the label).
-    """
-    if class_weight is None:
-        return loss
-    if not isinstance(loss, Costly):
-        raise FactorGraphError(
-            f"class_weight: expected a loss with costs, such as 'margin' or losses.SoftmaxMargin(); got {loss!r}. The "
-            "weight of a label is the cost of missing it"
-        )
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        known = np.concatenate([each[each >= 0] for each in answers if each.ndim == 1] or [np.zeros(0, int)])
-        count = np.maximum(np.bincount(known, minlength=classes.size), 1)
-        weights = known.size / (classes.size * count)
-    elif isinstance(class_weight, Mapping):
-        if unknown := set(class_weight) - set(classes.tolist()):
-            raise FactorGraphError(f"class_weight: expected labels among {listed(classes)}; got {listed(unknown)}")
-        weights = np.array([class_weight.get(label, 1.0) for label in classes.tolist()], np.float64)
-    else:
-        raise FactorGraphError(f"class_weight: expected None, 'balanced' or a dict of labels; got {class_weight!r}")
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise FactorGraphError(f"class_weight: expected finite weights ≥ 0; got {weights.tolist()}")
-    cost = weights[:, None] * (1.0 - np.eye(classes.size))
-    return replace(loss, cost={"y": cost})
-
-
-def weigh_sequences(loss: Loss, sample_weight: Any, count: int) -> Loss:
-    """The loss of sequences with weights. Components are sequences, in their order."""
-    if sample_weight is None:
-        return loss
-    weights = np.asarray(sample_weight, np.float64)
-    if weights.shape != (count,) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise FactorGraphError(
-            f"sample_weight: expected {count} finite weights ≥ 0, one for each sequence; got an array of shape "
-            f"{weights.shape}"
-        )
-    if (weights == 1).all():
-        return loss
-    return Weighted(latent=loss.latent, inner=loss, weights=weights)
-
-
-def choose_optimizer(optimizer: Any, loss: Loss, l1: float, l2: float, count: int) -> Any:
+def choose_optimizer(optimizer: Any, loss: Loss, l1: float, l2: float | None, count: int) -> Optimizer:
     """The update rule or driver for a name; None: what suits the loss; an object stands for itself."""
     if optimizer is None:
-        optimizer = "lbfgs" if sums(loss) and hasattr(optim, "LBFGS") else "sgd"
-    if not isinstance(optimizer, str):
-        if l1 or l2:
-            raise FactorGraphError("l1, l2: expected 0 beside an optimizer object, which has its own; got other values")
-        return optimizer
-    makers: dict[str, Callable[[], Any]] = {
-        "sgd": lambda: optim.SGD(0.1 if sums(loss) else 1.0, l2=l2, average=True),
-        "adam": lambda: optim.Adam(l2=l2),
+        optimizer = "lbfgs" if loss.smooth() else "sgd"
+    penalties = {"l1": float(l1), "l2": float(l2 or 0.0)}
+    if l2 is None and isinstance(optimizer, str) and (loss.smooth() or optimizer == "pegasos"):
+        penalties["l2"] = (2.0 if loss.smooth() else 0.1) / count
+    makers: dict[str, tuple[Callable[..., Optimizer], dict[str, Any]]] = {
+        "adagrad": (optim.AdaGrad, {**penalties, "average": True}),
+        "adam": (optim.Adam, {"l2": penalties["l2"], "average": True}),
+        "lbfgs": (optim.LBFGS, penalties),
+        "pa": (optim.PassiveAggressive, {"average": True}),
+        "pegasos": (optim.Pegasos, {"l2": penalties["l2"]}),
+        "sgd": (optim.SGD, {**penalties, "rate": 0.1 if loss.smooth() else 1.0, "average": True}),
     }
-    if optimizer not in makers:
-        raise FactorGraphError(f"optimizer: expected one of {listed(makers)}, an object, or None; got {optimizer!r}")
-    if l1:
-        raise FactorGraphError(f"l1: expected 0 for optimizer {optimizer!r}, which has no L1; got {l1!r}")
-    return makers[optimizer]()
+    if isinstance(optimizer, Optimizer) or optimizer in makers:
+        make, settings = (lambda: optimizer, {}) if isinstance(optimizer, Optimizer) else makers[optimizer]
+        for name, value in penalties.items():
+            if value and name not in settings:
+                raise FactorGraphError(
+                    f"{name}: expected 0 beside optimizer {optimizer!r}, which takes none; got {value}"
+                )
+        return make(**settings)
+    raise FactorGraphError(f"optimizer: expected one of {listed(makers)}, an object, or None; got {optimizer!r}")
 
 
 def check(labeler: SequenceLabeler) -> None:
     """Refuse settings that fit nothing."""
-    for name, least in (("epochs", 1), ("batch", 1), ("cutoff", 1), ("patience", 1), ("random_state", 0)):
+    for name, least in (("batch", 1), ("cutoff", 1), ("patience", 1), ("random_state", 0)):
         value = getattr(labeler, name)
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
             raise FactorGraphError(f"SequenceLabeler: expected {name} to be an int, at least {least}; got {value!r}")
+    if labeler.epochs is not None and (not isinstance(labeler.epochs, int | np.integer) or labeler.epochs < 1):
+        raise FactorGraphError(f"SequenceLabeler: expected epochs to be None or an int ≥ 1; got {labeler.epochs!r}")
     for name in ("l1", "l2"):
         value = getattr(labeler, name)
+        if name == "l2" and value is None:
+            continue
         if not isinstance(value, int | float | np.number) or not 0 <= value < np.inf:
             raise FactorGraphError(f"SequenceLabeler: expected {name} to be a finite number ≥ 0; got {value!r}")
     for name, choices in (("order", (1, 2)), ("features", ("auto", "all", "observed"))):
@@ -187,8 +101,8 @@ def check_size(chains: Chains, features: int) -> None:
     weights = (features * states if chains.pairs is None else chains.pairs.nnz) + states ** (chains.order + 1)
     if 12 * weights > MEMORY:
         raise FactorGraphError(
-            f"SequenceLabeler: {features} features of {states} labels are {weights} weights, {12 * weights / 2**30:.1f} "
-            f"GiB of them with their averages; expected at most {MEMORY / 2**30:.0f}. Are the labels what they should "
+            f"SequenceLabeler: {features} features of {states} labels are {weights} weights, {12 * weights / 2**30:.1f}"
+            f" GiB with their averages; expected at most {MEMORY / 2**30:.0f}. Are the labels what they should "
             "be? Use features='observed', a larger cutoff, or an encoder with hash_bits"
         )
 
@@ -250,7 +164,8 @@ def _accuracy(
     """The share of known labels that these parameters get right."""
     labeler.parameters_ = parameters
     found = asking.best(labeler, tokens, read(labeler.constrain))
-    truth = np.concatenate([each if each.ndim == 1 else np.where(each.sum(1) == 1, each.argmax(1), -1) for each in answers])
+    plain = (each if each.ndim == 1 else np.where(each.sum(1) == 1, each.argmax(1), -1) for each in answers)
+    truth = np.concatenate(list(plain))
     return float((found == truth)[truth >= 0].mean()) if (truth >= 0).any() else 0.0
 
 
@@ -266,15 +181,15 @@ def go_on(labeler: SequenceLabeler, tokens: Tokens, answers: list[np.ndarray]) -
     parameters, state = getattr(labeler, "progress_", None) or (dict(start), rule.init(start))
     energies = declared.graph.energies(parameters)
     unreachable_examples(declared, known, energies, solver, "raise")
-    step = Step(declared, known, loss, rule, solver, parameters, state, energies, labeler.batch)
-    passes, count = fastest(step), len(tokens)
-    order = np.random.default_rng([labeler.random_state, int(state["step"])]).permutation(count)
-    steps = -(-count // labeler.batch)
-    for _ in passes.epoch(order, np.zeros(steps)):
+    learner = Learner(declared, known, loss, rule, solver, parameters, state, energies, labeler.batch)
+    every = np.arange(len(tokens))
+    loop = loop_of(learner, every)
+    order = np.random.default_rng([labeler.random_state, int(state["step"])]).permutation(every)
+    for _ in loop.epoch(order, np.zeros(-(-every.size // labeler.batch))):
         pass
-    kept = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in state.items()}
-    labeler.progress_ = {name: array.copy() for name, array in parameters.items()}, kept
-    labeler.parameters_ = rule.final(parameters, state)
+    kept = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in loop.pack().items()}
+    labeler.progress_ = {name: array.copy() for name, array in learner.parameters.items()}, kept
+    labeler.parameters_ = loop.final()
 
 
 def ruled(labeler: SequenceLabeler) -> Chains:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import FactorGraphError, FormatError
 from ...learn import checkpoint
-from ..encoding import Features, Numbers, Templates
+from ..encoding import load_encoder
 from .chains import Chains
 from .constraints import Constraints, read
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .labeler import SequenceLabeler
 
 KIND = "sequence labeler"
-ENCODERS: dict[str, Any] = {each.kind: each for each in (Features, Numbers, Templates)}
 #: Constructor arguments that a file keeps; the others are for training.
 SETTINGS = ("order", "columns", "threads")
 
@@ -31,8 +30,6 @@ def save(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> None:
     classes, chains, encoder = labeler.classes_.tolist(), labeler.chains_, labeler.encoder_
     if not all(isinstance(label, str | int | float | bool) for label in classes):
         raise FactorGraphError(f"save: expected labels that are strings or numbers; got {classes[0]!r}")
-    if ENCODERS.get(encoder.kind) is not type(encoder):
-        raise FactorGraphError(f"save: expected one of the package's encoders; got {type(encoder).__name__}")
     arrays = {f"encoder/{name}": np.asarray(array) for name, array in encoder.arrays().items()}
     for name in labeler.parameters_:
         weights = chains.dense(labeler.parameters_, name)
@@ -45,7 +42,6 @@ def save(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> None:
     rules = read(labeler.constrain)
     values = {
         "classes": classes,
-        "encoder": encoder.kind,
         "features": labeler.n_features_,
         "dtype": np.dtype(chains.dtype).name,
         "observed": chains.pairs is not None,
@@ -66,7 +62,7 @@ def load(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> SequenceLabe
         labeler.n_features_ = values["features"]
         prefix = "encoder/"
         own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-        labeler.encoder_ = ENCODERS[values["encoder"]].from_arrays(own)
+        labeler.encoder_ = load_encoder(own)
         size, dtype = labeler.classes_.size, np.dtype(values["dtype"])
         shapes = {"emit": (labeler.n_features_, size), "edge": (1, size**2)}
         shapes |= {"third": (1, size**3)} if labeler.order == 2 else {}

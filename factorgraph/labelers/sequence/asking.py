@@ -11,6 +11,7 @@ import numpy as np
 from ... import infer
 from ...errors import FactorGraphError
 from ...graph import FactorGraph
+from ...optim import Parameters
 from .chains import Tokens
 from .constraints import Constraints
 from .data import as_answers, read_labels
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def best(labeler: SequenceLabeler, tokens: Tokens, rules: Constraints | None) -> np.ndarray:
     """int32 (tokens,) the labels of lowest energy."""
     out = np.empty(int(tokens.indptr[-1]), np.int32)
-    for sequences, part, graph, evidence in _pieces(labeler, tokens, rules):
-        found = infer.solve(graph, evidence, labeler.parameters_, method=labeler._solver())
+    for sequences, part, (graph, parameters), evidence in _pieces(labeler, tokens, rules):
+        found = infer.solve(graph, evidence, parameters, method=labeler._solver())
         labels = found.labels["y"]
         _refuse_infeasible(labels < 0, part.indptr, sequences)
         out[tokens.indptr[sequences.start] : tokens.indptr[sequences.stop]] = labels
@@ -35,8 +36,8 @@ def ranked(
 ) -> list[list[tuple[list[Any], float]]]:
     """See SequenceLabeler.predict_k_best."""
     names, out = labeler.classes_.tolist(), []
-    for sequences, part, graph, evidence in _pieces(labeler, tokens, rules):
-        found = infer.k_best(graph, k, evidence, labeler.parameters_, method=labeler._solver(), each=True)
+    for sequences, part, (graph, parameters), evidence in _pieces(labeler, tokens, rules):
+        found = infer.k_best(graph, k, evidence, parameters, method=labeler._solver(), each=True)
         labels = np.stack([each.labels["y"] for each in found])
         _refuse_infeasible(labels[0] < 0, part.indptr, sequences)
         energies = np.stack([each.components.energy for each in found])
@@ -54,8 +55,8 @@ def ranked(
 def marginals(labeler: SequenceLabeler, tokens: Tokens, rules: Constraints | None) -> list[np.ndarray]:
     """See SequenceLabeler.predict_marginals."""
     out: list[np.ndarray] = []
-    for sequences, part, graph, evidence in _pieces(labeler, tokens, rules):
-        found = infer.marginals(graph, 1.0, evidence, labeler.parameters_, method=labeler._solver())
+    for sequences, part, (graph, parameters), evidence in _pieces(labeler, tokens, rules):
+        found = infer.marginals(graph, 1.0, evidence, parameters, method=labeler._solver())
         each = found.variables["y"]
         _refuse_infeasible(np.isnan(each).any(1), part.indptr, sequences)
         out += [each[a:b] for a, b in zip(part.indptr[:-1], part.indptr[1:])]
@@ -66,9 +67,9 @@ def energies(labeler: SequenceLabeler, tokens: Tokens, answers: list[np.ndarray]
     """float64 (sequences,): the least energy that each answer permits; 0 of an empty sequence."""
     out = np.zeros(len(tokens))
     rows = [_as_mask(each, labeler.classes_.size) for each in answers]
-    for sequences, part, graph, _ in _pieces(labeler, tokens, None):
+    for sequences, part, (graph, parameters), _ in _pieces(labeler, tokens, None):
         mask = np.concatenate([np.ones((0, labeler.classes_.size), bool), *rows[sequences]])
-        found = infer.solve(graph, {"y": mask} if mask.size else None, labeler.parameters_, method=labeler._solver())
+        found = infer.solve(graph, {"y": mask} if mask.size else None, parameters, method=labeler._solver())
         filled = np.flatnonzero(np.diff(part.indptr))
         out[sequences][filled] = found.components.energy
     return out
@@ -91,8 +92,8 @@ def accuracy(truth: list[list[Any]], predicted: list[list[Any]], sample_weight: 
 
 def _pieces(
     labeler: SequenceLabeler, tokens: Tokens, rules: Constraints | None
-) -> Iterator[tuple[slice, Tokens, FactorGraph, dict[str, np.ndarray] | None]]:
-    """Whole sequences, their graph, and what may be asked of it as evidence."""
+) -> Iterator[tuple[slice, Tokens, tuple[FactorGraph, Parameters], dict[str, np.ndarray] | None]]:
+    """Whole sequences, their graph with its parameters, and what is asked of it as evidence."""
     chains, classes, allowed = labeler.chains_, labeler.classes_, None
     if rules is not None:
         follows, first, last = rules.tables(classes)
@@ -117,8 +118,10 @@ def _pieces(
             mask[part.indptr[1:][filled] - 1] &= last
             _refuse_infeasible(~mask.any(1), part.indptr, sequences)
             evidence = {"y": mask}
-        if part.indptr[-1]:
-            yield sequences, part, chains.graph(part), evidence
+        graph = chains.graph(part)
+        # short sequences have no factors of three labels, and know no parameter of theirs
+        parameters = {name: labeler.parameters_[name] for name in graph.parameters()}
+        yield sequences, part, (graph, parameters), evidence
 
 
 def _as_mask(answer: np.ndarray, states: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from ...errors import FactorGraphError
 from ...factors import Linear, SparseLinear, Table
 from ...graph import FactorGraph
 from ...learn import Model
+from ...optim import Parameters
 from ..encoding import Encoded
 
 #: Tokens that are predicted in one go.
@@ -51,7 +52,7 @@ class Tokens(Sequence[Any]):
 
     def pieces(self, tokens: int = PIECE) -> Iterator[tuple[slice, Tokens]]:
         """Ranges of whole sequences with about so many tokens, and those sequences."""
-        cuts = np.unique(np.searchsorted(self.indptr, np.arange(0, self.indptr[-1], tokens), "left"))
+        cuts = np.unique(np.searchsorted(self.indptr, np.arange(0, max(1, self.indptr[-1]), tokens), "left"))
         for a, b in zip(cuts, [*cuts[1:], len(self)]):
             span = slice(int(a), int(b))
             yield span, self if len(cuts) == 1 else self[span]
@@ -105,6 +106,14 @@ class Chains:
         if pairs is None:
             return Linear(matrix, param, self.dtype)
         return SparseLinear(matrix, pairs, param, self.dtype)
+
+    def filled(self, parameters: Mapping[str, np.ndarray]) -> Parameters:
+        """Zeros for those that training met no factor of: all its sequences were too short."""
+        pair = (1, self.states, self.states) if self.transitions is None else (self.transitions.nnz,)
+        out = {"edge": np.zeros(pair, self.dtype)}
+        if self.order == 2:
+            out["third"] = np.zeros((1, *(self.states,) * 3), self.dtype)
+        return {"emit": parameters["emit"], **out, **parameters}
 
     def dense(self, parameters: Mapping[str, np.ndarray], name: str) -> Any:
         """A parameter as CSR (rows, columns), rows being features, whatever its storage."""

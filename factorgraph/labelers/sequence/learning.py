@@ -139,23 +139,29 @@ def fit(
         batch=labeler.batch,
         seed=labeler.random_state,
         threads=labeler.threads,
-        initial=initial,
+        initial=_known(initial, chains, tokens),
     )
     if held is None:
         found = run(epochs=labeler.epochs, progress=labeler.verbose)
-        labeler.parameters_, labeler.history_ = found.parameters, found.history
+        labeler.parameters_ = chains.filled(found.parameters)
+        labeler.history_ = found.history
         return
     best = -1.0
     with TemporaryDirectory() as folder:
         for epoch in range(1, labeler.epochs + 1):
             found = run(epochs=epoch, checkpoint=f"{folder}/run.npz")
-            parameters, labeler.history_ = found.parameters, found.history
+            parameters, labeler.history_ = chains.filled(found.parameters), found.history
             score = _accuracy(labeler, parameters, *judged)
             if score > best:
                 best, labeler.best_epoch_, labeler.parameters_ = score, epoch, parameters
             elif epoch - labeler.best_epoch_ >= labeler.patience:
                 break
     labeler.validation_score_ = best
+
+
+def _known(initial: Parameters | None, chains: Chains, tokens: Tokens) -> Parameters | None:
+    """Those of the parameters that the graph of these sequences has."""
+    return initial and {name: initial[name] for name in chains.graph(tokens).parameters()}
 
 
 def _accuracy(
@@ -175,9 +181,10 @@ def go_on(labeler: SequenceLabeler, tokens: Tokens, answers: list[np.ndarray]) -
     rule = choose_optimizer(labeler.optimizer or "sgd", loss, labeler.l1, labeler.l2, len(tokens))
     if not isinstance(rule, optim.Rule):
         raise FactorGraphError(f"partial_fit: expected an optimizer that makes updates, such as 'sgd'; got {rule!r}")
-    declared = ruled(labeler).model().declare(tokens)
+    chains = ruled(labeler)
+    declared = chains.model().declare(tokens)
     known, solver = declared.read_answers(answers), labeler._solver()
-    start = getattr(labeler, "parameters_", None) or declared.graph.initial(np.random.default_rng(0))
+    start = chains.filled(getattr(labeler, "parameters_", None) or declared.graph.initial(np.random.default_rng(0)))
     parameters, state = getattr(labeler, "progress_", None) or (dict(start), rule.init(start))
     energies = declared.graph.energies(parameters)
     unreachable_examples(declared, known, energies, solver, "raise")
@@ -189,7 +196,7 @@ def go_on(labeler: SequenceLabeler, tokens: Tokens, answers: list[np.ndarray]) -
         pass
     kept = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in loop.pack().items()}
     labeler.progress_ = {name: array.copy() for name, array in learner.parameters.items()}, kept
-    labeler.parameters_ = loop.final()
+    labeler.parameters_ = labeler.chains_.filled(loop.final())
 
 
 def ruled(labeler: SequenceLabeler) -> Chains:

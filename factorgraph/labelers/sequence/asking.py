@@ -96,9 +96,7 @@ def _pieces(
     """Whole sequences, their graph with its parameters, and what is asked of it as evidence."""
     chains, classes, allowed = labeler.chains_, labeler.classes_, None
     if rules is not None:
-        follows, first, last = rules.tables(classes)
-        if not follows.all():
-            chains = replace(chains, follows=follows)
+        chains = replace(chains, rules=rules.tables(classes))
         if rules.allowed is not None:
             lengths = np.diff(tokens.indptr)
             given = [[None] * n if a is None else a for a, n in zip(rules.allowed, lengths.tolist())]
@@ -109,15 +107,8 @@ def _pieces(
             allowed = as_answers(read_labels(given, lengths, False), classes, "constrain.allowed")
     for sequences, part in tokens.pieces():
         evidence = None
-        if rules is not None and part.indptr[-1]:
-            mask = np.ones((int(part.indptr[-1]), classes.size), bool)
-            if allowed is not None:
-                mask = np.concatenate([_as_mask(each, classes.size) for each in allowed[sequences]])
-            filled = np.diff(part.indptr) > 0
-            mask[part.indptr[:-1][filled]] &= first
-            mask[part.indptr[1:][filled] - 1] &= last
-            _refuse_infeasible(~mask.any(1), part.indptr, sequences)
-            evidence = {"y": mask}
+        if allowed is not None and part.indptr[-1]:
+            evidence = {"y": np.concatenate([_as_mask(each, classes.size) for each in allowed[sequences]])}
         graph = chains.graph(part)
         # short sequences have no factors of three labels, and know no parameter of theirs
         parameters = {name: labeler.parameters_[name] for name in graph.parameters()}

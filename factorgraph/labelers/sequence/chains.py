@@ -63,7 +63,7 @@ class Chains:
     """The architecture: `states` labels, order 1 or 2, parameters of `dtype`.
 
     pairs: CSR (features, states), transitions: CSR (1, states²), whose entries are the weights that there are; None for
-    all. follows: bool (states, states), label j may follow label i; None: all.
+    all. rules: bool (states, states), label j may follow label i; (states,) it may come first, last; None: all may.
     """
 
     states: int
@@ -71,7 +71,7 @@ class Chains:
     dtype: Any
     pairs: Any = None
     transitions: Any = None
-    follows: np.ndarray | None = None
+    rules: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def model(self) -> Model:
         """For `train`; its examples are Tokens."""
@@ -90,13 +90,16 @@ class Chains:
         indptr, count = tokens.indptr, int(tokens.indptr[-1])
         y = graph.variables("y", shape=(count,), states=self.states)
         graph.add(self._linear(tokens.matrix, self.pairs, "emit"), y)
+        some = np.diff(indptr) > 0
+        first, last = indptr[:-1][some], indptr[1:][some] - 1
         left = np.ones(count, bool)  # has a right neighbour
-        left[indptr[1:][np.diff(indptr) > 0] - 1] = False
+        left[last] = False
         at = np.flatnonzero(left)
         pair = y[at], y[at + 1]
         graph.add(self._linear(None, self.transitions, "edge"), *pair)
-        if self.follows is not None:
-            graph.add(Table(np.where(self.follows, 0.0, np.inf).astype(self.dtype)), *pair)
+        for rule, scope in zip(self.rules or (), (pair, (y[first],), (y[last],))):
+            if not rule.all():
+                graph.add(Table(np.where(rule, 0.0, np.inf).astype(self.dtype)), *scope)
         if self.order == 2:
             at = at[left[at + 1]]
             graph.add(Linear(None, "third", self.dtype), y[at], y[at + 1], y[at + 2])

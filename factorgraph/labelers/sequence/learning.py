@@ -204,5 +204,6 @@ def ruled(labeler: SequenceLabeler) -> Chains:
     rules = read(labeler.constrain)
     if rules is None:
         return labeler.chains_
-    follows, _, _ = rules.tables(labeler.classes_)
-    return labeler.chains_ if follows.all() else replace(labeler.chains_, follows=follows)
+    if rules.allowed is not None:
+        raise FactorGraphError("constrain: expected rules for all sequences in training; got `allowed`, give sets in y")
+    return replace(labeler.chains_, rules=rules.tables(labeler.classes_))

@@ -1,8 +1,8 @@
 """Lines of text to the places of their fields: token columns, and labels with attributes.
 
 Both readers get whole lines (the last byte of `text` is a line feed), go on where `state` says, and answer DONE, FULL
-(the caller takes what was found and calls again), or what is wrong with the line that begins at state[BEGIN]. A carriage
-return at the end of a line is no part of it; a line of blanks ends a sequence.
+(the caller takes what was found and calls again), or what is wrong with the line that begins at state[BEGIN]. Carriage
+returns at the end of a line are no part of it; a line of blanks ends a sequence.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from .text import real
 #: found; the value of the last entry, from state[BEGIN] to state[AT], which Python must convert, or which is no number;
 #: a label with ":".
 DONE, FULL, RAGGED, HARD, NUMBER, LABEL = range(6)
-#: Columns of `state`: position; lines done; tokens and entries found so far; sequences that ended in this call, number s
-#: before token ends[s]; tokens since then; start of the line or value at hand, fields of the line that were found.
+#: Columns of `state`: position; lines done; tokens and entries found so far; sequences that ended in this call, number
+#: s before token ends[s]; tokens since then; start of the line or value at hand, fields of the line that were found.
 AT, LINE, TOKENS, ENTRIES, SEQUENCES, OPEN, BEGIN, FIELDS = range(8)
 STATE = 8
 #: How fields are separated: by blanks and tabs; by one tab; by one tab in CoNLL-U, where comments, ranges of tokens and
 #: empty nodes are skipped.
 BLANKS, TABS, CONLLU = range(3)
+
+#: The largest float32.
+LARGEST = float(np.finfo(np.float32).max)
 
 _TAB, _FEED, _RETURN, _SPACE = 9, 10, 13, 32
 _HASH, _DASH, _DOT, _COLON, _ESCAPE = 35, 45, 46, 58, 92
@@ -169,8 +172,9 @@ def _unescape(text, at, end):
 def split_attributes(text, state, labels, tokens, first, last, values, ends):
     """Labels and attributes: label TAB name[:value] TAB name[:value] …
 
-    labels: int64 (2, tokens), places of labels. tokens: int64, the entries of token t end before tokens[t]. first, last:
-    int64 (entries,), places of names. values: float64 (entries,). ends: int64 (tokens + 1,), see state. Overwrites `text`.
+    labels: int64 (2, tokens), places of labels. tokens: int64, the entries of token t end before tokens[t]. first,
+    last: int64 (entries,), places of names. values: float64 (entries,). ends: int64 (tokens + 1,), see state.
+    Overwrites `text`.
     """
     at = state[AT]
     code = DONE
@@ -203,7 +207,7 @@ def split_attributes(text, state, labels, tokens, first, last, values, ends):
                     if at > begin:
                         found, value, stop = real(text, begin)
                         values[e] = value
-                        if found != READ or stop != at or not np.isfinite(value):
+                        if found != READ or stop != at or not abs(value) <= LARGEST:
                             code = HARD if found == UNREAD else NUMBER
                             state[BEGIN] = begin
                 if last[e] > first[e]:

@@ -15,13 +15,15 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import inner, kernel
-from .simd import get
+from .simd import get, prefetch
 
 #: Columns of a vocabulary's `state`: strings, bytes used, B, whether strings are added, the string to go on with.
 COUNT, USED, BASE, ADD, ITEM = range(5)
 STATE = 5
 #: What `intern` returns: all done, or something must grow before it is called again.
 DONE, FULL = range(2)
+#: Strings hashed before they are looked up.
+BLOCK = 64
 #: Strings of one call, some 20 ms.
 BUDGET = 1 << 19
 
@@ -67,56 +69,54 @@ def hash_bytes(source, first, last, base):
 
 
 @kernel
-def intern(source, starts, ends, text, offsets, table, state, out):
-    """out[i], int32, is the number of string i; with ADD a new one gets the next number, else −1."""
+def intern(source, starts, ends, text, offsets, table, state, scratch, out):
+    """out[i], int32, is the number of string i; with ADD a new one gets the next number, else −1.
+
+    scratch: int64 (BLOCK,), hashes. Lines of the table and of offsets are fetched ahead, block by block.
+    """
     mask, base, add = table.size - 1, state[BASE], state[ADD] != 0
     count, used = state[COUNT], state[USED]
     code = DONE
-    i = state[ITEM]
-    while i < starts.size:
-        first, last = starts[i], ends[i]
-        h = hash_bytes(source, first, last, base)
-        k = h & mask
-        number = -1
-        while table[k] >= 0:
-            if table[k] >> 32 == h:
-                r = table[k] & _LOW
-                shift = get(offsets, r) - first
-                if get(offsets, r + 1) - shift == last:
-                    j = first
-                    while j < last and get(text, j + shift) == get(source, j):
-                        j += 1
-                    if j == last:
-                        number = r
-                        break
-            k = (k + 1) & mask
-        if number < 0 and add:
-            if 2 * count >= table.size or count + 1 >= offsets.size or used + last - first > text.size:
-                code = FULL
-                break
-            for j in range(first, last):
-                text[used] = source[j]
-                used += 1
-            table[k] = h << 32 | count
-            number = count
-            count += 1
-            offsets[count] = used
-        out[i] = number
-        i += 1
-    state[COUNT], state[USED], state[ITEM] = count, used, i
+    at = state[ITEM]
+    while at < starts.size and code == DONE:
+        block = min(BLOCK, starts.size - at)
+        for i in range(block):
+            h = hash_bytes(source, starts[at + i], ends[at + i], base)
+            scratch[i] = h
+            prefetch(table, h & mask)
+        for i in range(block):
+            prefetch(offsets, get(table, scratch[i] & mask) & _LOW)
+        for i in range(block):
+            first, last, h = starts[at + i], ends[at + i], scratch[i]
+            k = h & mask
+            number = -1
+            while get(table, k) >= 0:
+                if get(table, k) >> 32 == h:
+                    r = get(table, k) & _LOW
+                    shift = get(offsets, r) - first
+                    if get(offsets, r + 1) - shift == last:
+                        j = first
+                        while j < last and get(text, j + shift) == get(source, j):
+                            j += 1
+                        if j == last:
+                            number = r
+                            break
+                k = (k + 1) & mask
+            if number < 0 and add:
+                if 2 * count >= table.size or count + 1 >= offsets.size or used + last - first > text.size:
+                    block, code = i, FULL
+                    break
+                for j in range(first, last):
+                    text[used] = source[j]
+                    used += 1
+                table[k] = h << 32 | count
+                number = count
+                count += 1
+                offsets[count] = used
+            out[at + i] = number
+        at += block
+    state[COUNT], state[USED], state[ITEM] = count, used, at
     return code
-
-
-@kernel
-def rebuild(text, offsets, count, base, table):
-    """Fill an empty table, −1 throughout, with strings 0 … count − 1, which are distinct."""
-    mask = table.size - 1
-    for r in range(count):
-        h = hash_bytes(text, offsets[r], offsets[r + 1], base)
-        k = h & mask
-        while table[k] >= 0:
-            k = (k + 1) & mask
-        table[k] = h << 32 | r
 
 
 @kernel

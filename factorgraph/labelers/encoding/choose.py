@@ -36,13 +36,13 @@ def encoder_for(
         return Templates(*templates, pad=pad, cutoff=cutoff)
     if templates is not None:
         raise FactorGraphError(
-            f"encoder_for: expected Columns for templates; got {type(X).__name__}. Columns.from_tokens makes them of lists"
+            f"encoder_for: expected Columns for templates; got {type(X).__name__}. See Columns.from_tokens"
         )
     if isinstance(X, Bags):
         return Features(cutoff, hash_bits)
     if lengths is not None or not hasattr(X, "__len__"):
         return Numbers()
-    first = next((sequence for sequence in X if not hasattr(sequence, "__len__") or len(sequence)), [])
+    first: Any = next((sequence for sequence in X if not hasattr(sequence, "__len__") or len(sequence)), [])
     token = first[0] if isinstance(first, list | tuple) and first else None
     if token is None and not isinstance(first, list | tuple):
         return Numbers()
@@ -58,5 +58,5 @@ def load_encoder(arrays: Arrays) -> Encoder:
         if isinstance(error, FactorGraphError):
             raise
         raise FactorGraphError(
-            f"load_encoder: expected the arrays of an encoder; {error!r}. Was the file changed?"
+            f"load_encoder: expected the arrays of an encoder; got {error!r}. Was the file changed?"
         ) from None

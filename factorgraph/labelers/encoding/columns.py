@@ -36,6 +36,19 @@ class Columns:
     indptr: np.ndarray
     vocabularies: tuple[Vocabulary, ...]
 
+    def __post_init__(self) -> None:
+        rising = self.indptr[:1].tolist() == [0] and not (np.diff(self.indptr) < 0).any()
+        if not rising or self.ids.shape != (len(self.names), self.indptr[-1]):
+            raise FactorGraphError(
+                f"Columns: expected ids of shape ({len(self.names)}, tokens) and indptr rising from 0 to tokens; "
+                f"got {self.ids.shape} and {self.indptr.tolist()[:8]}"
+            )
+        for name, row, vocabulary in zip(self.names, self.ids, self.vocabularies, strict=True):
+            if row.size and not 0 <= row.min() <= row.max() < len(vocabulary):
+                raise FactorGraphError(
+                    f"Columns: expected ids 0 … {len(vocabulary) - 1} in column {name!r}; got {row.min()} … {row.max()}"
+                )
+
     @classmethod
     def from_tokens(cls, sequences: Sequence[Sequence[Any]], names: Sequence[str]) -> Columns:
         """Of lists of tuples of strings, one tuple a token. Errors: FactorGraphError, with the place of the token that

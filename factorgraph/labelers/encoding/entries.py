@@ -1,8 +1,8 @@
-"""Entries of dicts and lists to small integers, without building their names.
+"""Entries of dicts to small integers, without building their names.
 
-A code stands for an entry (key and value, or a string of a list): 0 for none, from 1 on the place of its name among all
-names asked for so far, below 0 the place −1 − j of a number other than 0 and 1 in `valued`. Codes of entries seen before
-come from two look-ups in C; they are remembered, nothing else is.
+A code stands for an entry, a key with a value: 0 for none, from 1 on the place of its name among
+all names asked for so far, −1 − j for entry j of `valued`, a number other than 0 and 1. Codes of entries seen before
+come from two look-ups in C.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class Entries(dict[str, "_Values"]):
     """Key -> value -> code; grows as it is asked."""
 
     def __init__(self) -> None:
-        self.plain = _Plain(self)
         self.names: list[str] = []
         self.valued: list[tuple[int, float]] = []
         self.numbered = 0
@@ -57,12 +56,10 @@ class Entries(dict[str, "_Values"]):
 
     def codes(self, tokens: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         """(int32 codes of all entries, int64 their number for each token). Errors: BadEntry."""
-        kinds = set(map(type, tokens))
         try:
-            if kinds <= {dict}:
-                return self._of_dicts(tokens)
-            if kinds <= set(LISTS):
-                return self._codes(map(self.plain.__getitem__, chain.from_iterable(tokens)), tokens)
+            if set(map(type, tokens)) <= {dict}:
+                values = chain.from_iterable(map(dict.values, tokens))
+                return self._codes(map(getitem, map(self.__getitem__, chain.from_iterable(tokens)), values), tokens)
         except TypeError as error:
             if not isinstance(error, _Nested) and "unhashable" not in str(error):
                 raise
@@ -76,10 +73,6 @@ class Entries(dict[str, "_Values"]):
                 if not isinstance(value, str | float | int | np.number | np.bool_):
                     raise BadEntry(_VALUES, f"{shown(key)}: {shown(value)}") from None
             raise
-
-    def _of_dicts(self, tokens: list[dict[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
-        values = chain.from_iterable(map(dict.values, tokens))
-        return self._codes(map(getitem, map(self.__getitem__, chain.from_iterable(tokens)), values), tokens)
 
     def _codes(self, found: Iterable[int], tokens: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         self.valued = []
@@ -109,27 +102,25 @@ class _Values(dict[Any, int]):
         if not abs(number) <= _LARGEST:
             raise BadEntry(_VALUES, f"{shown(self._key)}: {shown(value)}")
         if number == 0 or number == 1:
-            self[value] = code = self._entries.plain[self._key] if number else 0
+            self[value] = code = self._entries.new(self._key) if number else 0
             return code
         self._entries.valued.append((self[1], number))
         return -len(self._entries.valued)
-
-
-class _Plain(dict[str, int]):
-    """String -> code: of strings in lists, and of keys with value 1."""
-
-    def __init__(self, entries: Entries):
-        self._entries = entries
-
-    def __missing__(self, name: Any) -> int:
-        self[name] = code = self._entries.new(_string(name))
-        return code
 
 
 def _string(name: Any) -> str:
     if not isinstance(name, str):
         raise BadEntry("strings as names of features", shown(name))
     return name
+
+
+def strings_of(tokens: list[Any]) -> list[str]:
+    """All strings of tokens that are lists of them. Errors: BadEntry."""
+    names = list(chain.from_iterable(tokens))
+    if not set(map(type, names)) <= {str}:
+        for name in names:
+            _string(name)
+    return names
 
 
 def flatten(token: Any, depth: int = 0) -> Iterator[tuple[Any, Any]]:
@@ -154,7 +145,10 @@ def refuse(error: BadEntry, sequences: list[Any], first: int) -> FactorGraphErro
     for s, sequence in enumerate(sequences, first):
         for t, token in enumerate(sequence):
             try:
-                Entries().codes([token])
+                if isinstance(token, LISTS):
+                    strings_of([token])
+                else:
+                    Entries().codes([token])
             except BadEntry as same:
                 expected, got = same.args
                 return FactorGraphError(f"Features: expected {expected}; got {got} at token {t} of sequence {s}")

@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import FactorGraphError
 from .bags import Bags
 from .encoded import Arrays, Encoded
-from .entries import BadEntry, Entries, refuse
+from .entries import LISTS, BadEntry, Entries, refuse, strings_of
 from .vocabulary import Vocabulary, buckets, longer, to_text
 
 #: Tokens looked up at a time; entries that are remembered, more than once the features.
@@ -114,8 +114,12 @@ class Features:
 
     def _look_up(self, sequences: list[Any], first: int, add: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """(int32 features, float32 values or None, int64 entries of each token)."""
+        tokens = [token for sequence in sequences for token in sequence]
         try:
-            codes, sizes = self._entries.codes([token for sequence in sequences for token in sequence])
+            if set(map(type, tokens)) <= set(LISTS):
+                names = strings_of(tokens)
+                return self._number(names, add), None, np.fromiter(map(len, tokens), np.int64, len(tokens))
+            codes, sizes = self._entries.codes(tokens)
         except BadEntry as error:
             raise refuse(error, sequences, first) from None
         if names := self._entries.take_names():
@@ -153,8 +157,8 @@ def _blocks(X: Iterable[Any]) -> Iterator[list[Any]]:
     for s, sequence in enumerate(X):
         if isinstance(sequence, str | dict) or not hasattr(sequence, "__len__"):
             raise FactorGraphError(
-                f"Features: expected sequences of tokens, each a dict or a list of strings; got {type(sequence).__name__} "
-                f"as sequence {s}. One sequence alone is [sequence]"
+                f"Features: expected sequences of tokens, each a dict or a list of strings; got "
+                f"{type(sequence).__name__} as sequence {s}. One sequence alone is [sequence]"
             )
         block.append(sequence)
         size += len(sequence)

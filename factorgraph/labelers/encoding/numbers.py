@@ -35,8 +35,8 @@ class Numbers:
         return self._encode(X, lengths, True)
 
     def transform(self, X: Any, lengths: Any = None) -> Encoded:
-        """The entries that are not 0. Errors: FactorGraphError for another number of columns, lengths that do not add up,
-        and what is no finite number of float32, with its place."""
+        """The entries that are not 0. Errors: FactorGraphError for another number of columns, lengths that do not add
+        up, and what is no finite number of float32, with its place."""
         return self._encode(X, lengths, False)
 
     def name(self, feature: int) -> str:
@@ -65,8 +65,8 @@ class Numbers:
         for s, part in enumerate(parts):
             if part.shape[1] != self._count:
                 raise FactorGraphError(
-                    f"Numbers: expected {self._count} columns, as {'the first sequence has' if learn else 'in fit'}; got "
-                    f"{part.shape[1]}{_of(s, whole)}"
+                    f"Numbers: expected {self._count} columns, as {'the first sequence has' if learn else 'in fit'}; "
+                    f"got {part.shape[1]}{_of(s, whole)}"
                 )
         if whole:
             sizes = np.asarray(lengths, np.int64)
@@ -108,9 +108,9 @@ def _matrix(X: Any, s: int, whole: bool) -> Any:
         e = int(np.argmin(fine))
         row = int(np.searchsorted(matrix.indptr, e, "right")) - 1
         raise FactorGraphError(
-            f"Numbers: expected finite numbers of float32; got {matrix.data[e]} in row {row}, column {matrix.indices[e]}"
-            f"{_of(s, whole)}"
+            f"Numbers: expected finite numbers of float32; got {matrix.data[e]} in row {row}, "
+            f"column {matrix.indices[e]}{_of(s, whole)}"
         )
-    made = csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+    made = csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape, copy=True)
     made.eliminate_zeros()
     return made

@@ -86,7 +86,7 @@ def brief(word: str) -> str:
 
 
 def class_of(word: str) -> str:
-    """One letter for each of: begins with a capital, all capitals, has a digit, has a hyphen, all punctuation, a number.
+    """One letter for each of: begins with a capital, all capitals, has digits, has hyphens, all punctuation, a number.
 
     >>> class_of("McCain-2008"), class_of("..."), class_of("and")
     ('Cdh', 'p', '')

@@ -145,7 +145,7 @@ def _columns(
             vocabularies = tuple(Vocabulary() for _ in kept)
         buffer = np.frombuffer(text, np.uint8)
         state[[kernels.AT, kernels.TOKENS]] = 0
-        ids, cuts = [], []
+        ids, cuts = [], [np.zeros(1, np.int64)]
         while state[kernels.AT] < buffer.size:
             before = int(state[kernels.TOKENS])
             if kernels.split(buffer, layout, wanted, state, first, last, ends) == kernels.RAGGED:
@@ -155,9 +155,8 @@ def _columns(
             ids.append(np.array([vocabulary.add_bytes(buffer, *place) for vocabulary, *place in places]))
             cuts.append(ends[:sequences].copy())
         if tokens:
-            cuts.append(_last_cut(state))
-            indptr = np.concatenate([[0], *cuts])
-            yield Columns(kept, np.concatenate(ids, axis=1), indptr, vocabularies)
+            cuts.append(np.array(_last_cut(state), np.int64))
+            yield Columns(kept, np.concatenate(ids, axis=1), np.concatenate(cuts), vocabularies)
 
 
 def _last_cut(state: np.ndarray) -> list[int]:
@@ -180,8 +179,9 @@ def _attributes(
         begin, at = state[[kernels.BEGIN, kernels.AT]].tolist()
         value = bytes(text[begin:at])
         if code == kernels.LABEL:
-            _refuse(path, state, "a label, with ':' in it as '\\:'", bytes(text[begin : at + 10]).split(b"\t")[0])
-        if code == kernels.HARD and np.isfinite(float(value)):
+            label = re.split(rb"[\t\r\n]", text[begin:], maxsplit=1)[0]
+            _refuse(path, state, "a label, with ':' in it as '\\:'", label)
+        if code == kernels.HARD and abs(float(value)) <= kernels.LARGEST:
             values[state[kernels.ENTRIES] - 1] = float(value)
         else:
             _refuse(path, state, "a finite number as the value of an attribute", value, "Write ':' in names as '\\:'")
@@ -228,15 +228,15 @@ def _utf8(path: str, encoding: str, limit: int) -> Iterator[bytes]:
         try:
             text = decoder.decode(piece, not piece)
         except UnicodeDecodeError as error:
-            line += piece[: error.start].count(b"\n")
-            token = piece[error.start : error.end].decode("ascii", "backslashreplace")
+            line += error.object[: error.start].count(b"\n")
+            token = error.object[error.start : error.end].decode("ascii", "backslashreplace")
             raise FormatError(
                 f"{path}, line {line}: expected text in {encoding}; got {token!r}. Is it in another encoding?",
                 path,
                 line,
                 token,
             ) from None
-        line += np.count_nonzero(np.frombuffer(piece, np.uint8) == 10)
+        line += int(np.count_nonzero(np.frombuffer(piece, np.uint8) == 10))
         if text and not begun:
             begun, text = True, text.removeprefix("\ufeff")
         yield text.encode()

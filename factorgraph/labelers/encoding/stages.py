@@ -18,8 +18,8 @@ _FIRST = 1 << 12
 class Stage:
     """A tuple of entries of columns, and its values.
 
-    parts: int64 (n, 3), see kernels/keys.py. keys: int64 (features,). direct, table: where they are, or both empty until
-    they are needed. base: of the hash.
+    parts: int64 (n, 3), see kernels/keys.py. keys: int64 (features,). direct, table: where they are found, both empty
+    until they are needed. base: of the hash.
     """
 
     parts: np.ndarray

@@ -56,7 +56,7 @@ class Templates:
         self._sources = list(dict.fromkeys(term.source for term in terms))
         self._margin = max((abs(term.offset) for term in terms), default=0)
         self._vocabularies: list[Vocabulary] = []
-        self._stages: list[list[_Stage]] = []
+        self._stages: list[list[Stage]] = []
         self._firsts = np.zeros(len(templates) + 1, np.int64)
 
     @property
@@ -118,7 +118,7 @@ class Templates:
         made = cls(*from_text(arrays["templates"], "Templates").split("\n"), pad=bool(pad), cutoff=cutoff)
         made._vocabularies = [Vocabulary.from_arrays(arrays, f"strings.{i}") for i in range(len(made._sources))]
         for j, terms in enumerate(made._terms):
-            stages = []
+            stages: list[Stage] = []
             for stage in made._split(terms):
                 stage.keys = _keys(arrays, f"keys.{j}.{len(stages)}", stage.product)
                 stages.append(stage)
@@ -184,7 +184,7 @@ class Templates:
         for term in terms:
             source = self._sources.index(term.source)
             radix = len(self._vocabularies[source]) + 2
-            if product * radix > KEYS:
+            if parts and product * radix > KEYS:
                 stage = Stage(np.array(parts, np.int64))
                 yield stage
                 product = stage.keys.size + 2
@@ -197,7 +197,7 @@ class Templates:
         self, terms: tuple[Term, ...] | str, columns: np.ndarray, indptr: np.ndarray, row: np.ndarray
     ) -> list[Stage]:
         """The stages of a template; its features go into `row`, by position."""
-        stages = []
+        stages: list[Stage] = []
         for stage in self._split(terms):
             if stages:
                 _carry(row, columns[self._carry])

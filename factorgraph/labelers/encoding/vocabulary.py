@@ -14,19 +14,21 @@ from .encoded import Arrays
 _SMALLEST = 1 << 10
 #: Lone surrogates are possible in Python's strings, so they are in ours.
 _SURROGATES = "surrogatepass"
+_FEED = ord("\n")
 
 
-def pack(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(uint8 bytes, int64 offsets (n + 1,)) of strings one after the other."""
-    joined = "".join(strings)
-    data = joined.encode("utf-8", _SURROGATES)
-    offsets = np.zeros(len(strings) + 1, np.int64)
-    if len(data) == len(joined):
-        sizes = map(len, strings)
+def pack(strings: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(source, starts, ends): string i is source[starts[i] : ends[i]], uint8; places are int64."""
+    # Writable, so that kernels are compiled once. Line feeds are found faster than lengths, but strings may hold some.
+    source = np.frombuffer(bytearray("\n".join(strings).encode("utf-8", _SURROGATES)), np.uint8)
+    places = np.zeros(len(strings) + 1, np.int64)
+    feeds = np.flatnonzero(source == _FEED)
+    if strings and feeds.size == len(strings) - 1:
+        places[1:-1], places[-1] = feeds + 1, source.size + 1
     else:
-        sizes = (len(each.encode("utf-8", _SURROGATES)) for each in strings)
-    np.cumsum(np.fromiter(sizes, np.int64, len(strings)), out=offsets[1:])
-    return np.frombuffer(bytearray(data), np.uint8), offsets  # writable: one specialisation of kernels
+        sizes = (len(each.encode("utf-8", _SURROGATES)) + 1 for each in strings)
+        np.cumsum(np.fromiter(sizes, np.int64, len(strings)), out=places[1:])
+    return source, places[:-1], places[1:] - 1
 
 
 def unpack(text: np.ndarray, offsets: np.ndarray) -> list[str]:
@@ -52,6 +54,7 @@ class Vocabulary:
         self._offsets = np.zeros(_SMALLEST, np.int64)
         self._table = np.full(2 * _SMALLEST, -1, np.int64)
         self._state = np.zeros(kernels.STATE, np.int64)
+        self._scratch = np.empty(kernels.BLOCK, np.int64)
         self._state[kernels.BASE] = (1 << 29) + secrets.randbits(29)
 
     def __len__(self) -> int:
@@ -81,11 +84,11 @@ class Vocabulary:
 
     def add(self, strings: Sequence[str]) -> np.ndarray:
         """int32 numbers of strings; new ones get the next."""
-        return self.add_bytes(*_slices(*pack(strings)))
+        return self.add_bytes(*pack(strings))
 
     def find(self, strings: Sequence[str]) -> np.ndarray:
         """int32 numbers of strings, −1 for unknown ones."""
-        return self.find_bytes(*_slices(*pack(strings)))
+        return self.find_bytes(*pack(strings))
 
     def add_bytes(self, source: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """The same of strings source[starts[i] : ends[i]]."""
@@ -108,9 +111,10 @@ class Vocabulary:
         for a in range(0, starts.size, kernels.BUDGET):
             b = min(a + kernels.BUDGET, starts.size)
             self._state[kernels.ADD], self._state[kernels.ITEM] = add, 0
+            part = starts[a:b], ends[a:b]
             while (
                 kernels.intern(
-                    source, starts[a:b], ends[a:b], self._text, self._offsets, self._table, self._state, out[a:b]
+                    source, *part, self._text, self._offsets, self._table, self._state, self._scratch, out[a:b]
                 )
                 == kernels.FULL
             ):
@@ -145,19 +149,19 @@ class Vocabulary:
         fine = fine and offsets.size > 0 and offsets[0] == 0 and offsets[-1] == text.size
         fine = fine and not (np.diff(offsets) < 0).any()
         if fine:
-            made.add_bytes(*_slices(np.array(text), offsets))
+            made.add_bytes(np.array(text), offsets[:-1], offsets[1:])
             fine = len(made) == offsets.size - 1 and is_text(text, offsets)
         if not fine:
             raise FactorGraphError(
                 f"{name}: expected distinct strings in UTF-8 as bytes (uint8) and offsets (int64) that rise from 0 to "
-                f"their number; got {text.dtype} {text.shape} and {offsets.dtype} {offsets.shape}. Was the file changed?"
+                f"their number; got {text.dtype} {text.shape}, {offsets.dtype} {offsets.shape}. Was the file changed?"
             )
         return made
 
 
 def buckets(strings: Sequence[str], bits: int) -> np.ndarray:
     """int32: hashes of strings, 0 … 2^bits − 1; the same in every process."""
-    source, starts, ends = _slices(*pack(strings))
+    source, starts, ends = pack(strings)
     out = np.empty(starts.size, np.int32)
     kernels.hash_all(source, starts, ends, (1 << bits) - 1, out)
     return out
@@ -183,10 +187,6 @@ def from_text(array: np.ndarray, where: str) -> str:
     if array.dtype != np.uint8 or array.ndim != 1 or not is_text(array, np.zeros(1, np.int64)):
         raise FactorGraphError(f"{where}: expected UTF-8 text (uint8); got {array.dtype} {array.shape}")
     return array.tobytes().decode("utf-8", _SURROGATES)
-
-
-def _slices(text: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return text, offsets[:-1], offsets[1:]
 
 
 def longer(array: np.ndarray, size: int) -> np.ndarray:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from factorgraph.datasets import ocr_words
+
 #: CRFsuite's chunking templates: offsets into column 0 (word) or column 1 (part of speech).
 TEMPLATES: tuple[tuple[int, tuple[int, ...]], ...] = (
     *((0, (o,)) for o in (-2, -1, 0, 1, 2)),
@@ -259,3 +261,32 @@ def _templates(columns: list[np.ndarray], offsets: np.ndarray) -> Iterator[tuple
 def _ones(indices: np.ndarray, indptr: np.ndarray, features: int) -> sparse.csr_matrix:
     data = np.ones(len(indices), np.float32)
     return sparse.csr_matrix((data, indices.astype(np.int32), indptr.astype(np.int32)), (len(indptr) - 1, features))
+
+
+class Letters(NamedTuple):
+    """Words written letter by letter: `pixels` float32 (L, 129) each, the last of them 1; `labels` int64 (L,) each in
+    range(26); `folds` int64 (words,) from 0 to 9."""
+
+    pixels: list[np.ndarray]
+    labels: list[np.ndarray]
+    folds: np.ndarray
+    source: str
+
+    def of_folds(self, folds: set[int], most: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Pixels and labels of the words in some folds, at most so many of them."""
+        chosen = np.flatnonzero(np.isin(self.folds, list(folds)))[:most].tolist()
+        return [self.pixels[i] for i in chosen], [self.labels[i] for i in chosen]
+
+
+def letters() -> Letters:
+    """The OCR letters of FACTORGRAPH_DATA, or as many synthetic words without it: noisy letters of random shapes."""
+    folder = os.environ.get("FACTORGRAPH_DATA")
+    if not folder:
+        rng = np.random.default_rng(5)
+        lengths, shapes = rng.integers(3, 13, 6877), rng.random((26, 128)) < 0.3
+        labels = [rng.integers(0, 26, n) for n in lengths]
+        pixels = [np.hstack([shapes[y] ^ (rng.random((len(y), 128)) < 0.2), np.ones((len(y), 1))]) for y in labels]
+        return Letters([x.astype(np.float32) for x in pixels], labels, rng.integers(0, 10, 6877), "synthetic")
+    words = ocr_words()
+    pixels = [np.hstack([x, np.ones((len(x), 1), np.float32)]) for x in words.pixels]
+    return Letters(pixels, words.labels, words.folds, "OCR letters")

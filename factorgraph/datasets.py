@@ -1,4 +1,5 @@
-"""Real data sets that come with the dependencies: lines of touching handwritten digits.
+"""Real data sets: lines of touching handwritten digits, which come with the dependencies, and words of handwritten
+letters, which a user has (`ocr_words`).
 
 `digit_lines` puts the 1,797 scanned digits of scikit-learn's `load_digits` (UCI "Optical Recognition of Handwritten
 Digits", 8x8 pixels, 17 grey levels) side by side so that neighbours touch or overlap:
@@ -11,6 +12,8 @@ here (`Line.spans`), but a reader of such lines is meant to learn it from the st
 
 from __future__ import annotations
 
+import gzip
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -144,3 +147,53 @@ def _join(
     for piece, (start, end) in zip(pieces, spans, strict=True):
         np.maximum(image[:, start:end], piece, out=image[:, start:end])
     return image, spans
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of handwritten letters.
+
+    pixels: one (L, 128) float32 array a word, 16 rows of 8 pixels a letter, 0 or 1. labels: (L,) int64 each, 0 for "a".
+    folds: (words,) int64, from 0 to 9.
+    """
+
+    pixels: list[NDArray[np.float32]]
+    labels: list[NDArray[np.int64]]
+    folds: NDArray[np.int64]
+
+    def of(self, folds: Sequence[int]) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int64]]]:
+        """Pixels and labels of the words in some folds."""
+        chosen = np.flatnonzero(np.isin(self.folds, folds)).tolist()
+        return [self.pixels[i] for i in chosen], [self.labels[i] for i in chosen]
+
+
+def ocr_words(path: str | os.PathLike[str] | None = None) -> Words:
+    """The OCR letters of Kassel (MIT Spoken Language Systems) as Taskar, Guestrin and Koller (2003) divided them: 6,877
+    words of 52,152 letters.
+
+    path: of `letter.data` or `letter.data.gz`; None looks for ocr/letter.data.gz in the folder FACTORGRAPH_DATA names.
+    Raises FactorGraphError when no path is known, or the file is not of that form.
+    """
+    if path is None:
+        if not os.environ.get("FACTORGRAPH_DATA"):
+            raise FactorGraphError(
+                "ocr_words: expected a path, or the environment variable FACTORGRAPH_DATA to name the folder of real "
+                "data; got neither. The file is letter.data.gz of the OCR set"
+            )
+        path = os.path.join(os.environ["FACTORGRAPH_DATA"], "ocr", "letter.data.gz")
+    opened = gzip.open(path, "rt") if os.fspath(path).endswith(".gz") else open(path, encoding="ascii")
+    with opened as file:
+        rows = [line.split() for line in file]
+    try:
+        kind = np.array([[ord(row[1]) - ord("a"), int(row[2]), int(row[5])] for row in rows], np.int64)
+        values = np.array(["".join(row[6:134]) for row in rows], "S128").view(np.uint8).reshape(-1, 128) - ord("0")
+    except (ValueError, IndexError, TypeError) as error:
+        raise FactorGraphError(
+            f"ocr_words: expected {os.fspath(path)} to have rows of a number, a letter, next, word, position, fold and "
+            f"128 pixels; got something else ({error})"
+        ) from error
+    ends = np.flatnonzero(kind[:, 1] < 0) + 1  # the last letter of a word has no next one
+    starts = [0, *ends[:-1].tolist()]
+    pixels = np.asarray(values, np.float32)
+    spans = list(zip(starts, ends.tolist()))
+    return Words([pixels[a:b] for a, b in spans], [kind[a:b, 0] for a, b in spans], kind[starts, 2])

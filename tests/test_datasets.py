@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from factorgraph.datasets import DigitLines, digit_lines
+from factorgraph.datasets import DigitLines, digit_lines, ocr_words
 from factorgraph.errors import FactorGraphError
 
 CHECKSUM = "06d318d6afff3575ae0bd50cebad7eaa0b5c303bf6304024a59ef5e8d50c5562"
@@ -72,3 +73,23 @@ def test_bad_numbers_are_refused(arguments: dict[str, object]) -> None:
     (name,) = arguments
     with pytest.raises(FactorGraphError, match=f"digit_lines: expected {name} to be a non-negative integer; got"):
         digit_lines(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.data
+def test_ocr_words(data_dir: Path) -> None:
+    words = ocr_words(data_dir / "ocr" / "letter.data.gz")
+    assert len(words.pixels) == len(words.labels) == len(words.folds) == 6877
+    assert sum(map(len, words.labels)) == 52152 and np.bincount(words.folds).size == 10
+    assert all(x.shape == (len(y), 128) and set(np.unique(x)) <= {0, 1} for x, y in zip(words.pixels, words.labels))
+    X, Y = words.of([1])
+    assert len(X) == len(Y) == (words.folds == 1).sum()
+    assert "".join(chr(ord("a") + k) for k in words.labels[0]) == "ommanding"
+
+
+def test_ocr_words_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FACTORGRAPH_DATA", raising=False)
+    with pytest.raises(FactorGraphError, match="ocr_words: expected a path, or the environment variable"):
+        ocr_words()
+    (tmp_path / "letter.data").write_text("1 o 2 1 1 0 0 1")
+    with pytest.raises(FactorGraphError, match="ocr_words: expected .*letter.data to have rows of a number"):
+        ocr_words(tmp_path / "letter.data")

@@ -426,5 +426,3 @@ def test_instances_are_written_and_read_back(data_dir, tmp_path):
             fg.write(graph, tmp_path / f"a{suffix}")
             back = fg.read(tmp_path / f"a{suffix}")
             assert back.compile() == graph.compile() and back.energies().tobytes() == graph.energies().tobytes()
-
-

@@ -166,6 +166,7 @@ def mutated(text: bytes, rng: random.Random) -> bytes:
 
 def generated(rng: random.Random) -> tuple[bytes, str]:
     """A model by the grammar, mostly valid, with odd numbers here and there."""
+
     def odd(usual: object) -> str:
         return rng.choice(TOKENS) if rng.random() < 0.01 else str(usual)
 

@@ -350,9 +350,7 @@ def test_a_wide_grid_of_answers_is_bounded() -> None:
     start = fg.solve(g, latent="sum", initial={"inner": best.labels["inner"]}, method=WIDE)
     assert start.energy <= best.energy + 1e-9
     partly = np.where(np.eye(6, dtype=bool), best.labels["inner"], -1)
-    begun = fg.solve(
-        g, evidence={"inner": partly}, latent="sum", initial={"inner": best.labels["inner"]}, method=WIDE
-    )
+    begun = fg.solve(g, evidence={"inner": partly}, latent="sum", initial={"inner": best.labels["inner"]}, method=WIDE)
     assert begun.energy <= best.energy + 1e-9
     with pytest.raises(fg.FactorGraphError, match="not solved exactly"):
         fg.k_best(g, 2, latent="sum", method=WIDE)

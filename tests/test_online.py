@@ -114,6 +114,8 @@ RULES = [
     fg.optim.SGD(0.3, decay=0.05, average=True),
     fg.optim.SGD(0.7, schedule="linear", average=True),
     fg.optim.SGD(0.2, decay=0.01, schedule=lambda p: 1.0 / (1.0 + p)),
+    fg.optim.SGD(0.5, l2=1e-4, average=True),
+    fg.optim.Pegasos(0.05, average=True),
 ]
 
 
@@ -172,6 +174,23 @@ def test_fused_is_step_by_step_without_the_compiler(seed: int) -> None:
 def test_fused_is_step_by_step_on_many(seed: int) -> None:
     X, Y = data(seed)
     assert_same(*both(X, Y, LOSSES[seed % len(LOSSES)], RULES[seed % len(RULES)]))
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_fused_passive_aggressive_steps_are_those_of_the_rule(squared: bool, fused: list[int]) -> None:
+    """To rounding: the norm of a gradient is summed in another order. All features are given, which leaves no ties."""
+    rng = np.random.default_rng(5)
+    X = [sparse.csr_matrix(rng.normal(size=(rng.integers(1, 7), 5))) for _ in range(30)]
+    Y = [rng.integers(0, 3, x.shape[0]) for x in X]
+    rule = fg.optim.PassiveAggressive(0.1, squared, average=True)
+    runs = [
+        fg.train(fg.Model(sentence), X, Y, fg.losses.Margin(), rule, batch=1, epochs=3, solver=solver)
+        for solver in (fg.infer.Auto(), Stepwise())
+    ]
+    assert sum(fused) == 3 * len(X)
+    for name, array in runs[1].parameters.items():
+        assert np.abs(array).max() > 0.01
+        np.testing.assert_allclose(runs[0].parameters[name], array, rtol=1e-9, atol=1e-12)
 
 
 def many(g: Any, X: list[np.ndarray]) -> dict[str, Any]:
@@ -384,7 +403,9 @@ CASES: list[tuple[bool, dict[str, Any]]] = [
     (True, {"loss": fg.losses.Margin(), "solver": fg.infer.DynamicProgramming()}),
     (True, {"rule": fg.optim.SGD(0.1, decay=0.1, schedule="linear")}),
     (False, {"batch": 2}),
-    (False, {"rule": fg.optim.SGD(l2=0.1)}),
+    (True, {"rule": fg.optim.SGD(l2=0.1)}),
+    (True, {"rule": fg.optim.PassiveAggressive()}),
+    (False, {"rule": fg.optim.SGD(l1=0.1)}),
     (False, {"rule": fg.optim.Adam()}),
     (False, {"loss": fg.losses.NLL()}),
     (False, {"loss": fg.losses.Energy()}),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from factorgraph.errors import FactorGraphError
-from factorgraph.optim import SGD, Adam, Rows, Rule
-from factorgraph.optim.sgd import PENDING
+from factorgraph.optim import SGD, AdaGrad, Adam, PassiveAggressive, Pegasos, Rows, Rule
+from factorgraph.optim.sgd import PENDING, PERIOD
 
 SHAPES = {"emit": (12, 3), "trans": (3, 3), "bias": (), "line": (7,)}
 SPARSE = ("emit", "line")
@@ -173,8 +173,96 @@ def test_before_the_first_step_the_answer_is_the_start(rule: Rule) -> None:
     close(rule.final(parameters, rule.init(parameters)), parameters, rtol=0)
 
 
+def shrink(array: np.ndarray, by: Any) -> np.ndarray:
+    return np.sign(array) * np.maximum(np.abs(array) - by, 0)
+
+
+@pytest.mark.parametrize("average", [False, True])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_l1_is_the_truncated_gradient(sparse: bool, average: bool) -> None:
+    """Weights are shrunk at every step, of sparse gradients at every 128th and at the end."""
+    steps, rate, l1, l2 = 2 * PERIOD + 10, 0.1, 0.02, 1e-3
+    rule = SGD(rate, l1=l1, l2=l2, average=average)
+    rng = np.random.default_rng(0)
+    weights, due = start(rng), 0.0
+    mean = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    for t in range(steps):
+        given, due = gradients(rng), due + rate * l1
+        now = not sparse or (t + 1) % PERIOD == 0
+        for name in SHAPES:
+            gradient = dense(given[name]) if name in given else 0.0
+            weights[name] = shrink(weights[name] - rate * (gradient + l2 * weights[name]), due if now else 0.0)
+            mean[name] = mean[name] + weights[name] / steps
+        due = 0.0 if now else due
+    parameters, state = run(rule, steps, sparse)
+    last = {name: shrink(array, due) for name, array in weights.items()}
+    close(rule.final(parameters, state), mean if average else last)
+    if not average:
+        assert any((array == 0).any() for array in last.values())
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize(
+    "rule", [AdaGrad(0.3), AdaGrad(0.3, average=True), AdaGrad(0.3, l1=0.05, l2=0.1, average=True)]
+)
+def test_adagrad_is_the_algorithm_of_the_paper(rule: AdaGrad, sparse: bool) -> None:
+    steps = PERIOD + 20
+    rng = np.random.default_rng(0)
+    weights, due = start(rng), 0.0
+    squares, mean = ({name: np.zeros(shape) for name, shape in SHAPES.items()} for _ in range(2))
+    for t in range(steps):
+        given, due = gradients(rng), due + rule.rate
+        now = not sparse or (t + 1) % PERIOD == 0
+        for name in SHAPES:
+            gradient = dense(given[name]) if name in given else np.zeros(SHAPES[name])
+            squares[name] = squares[name] + gradient**2
+            h = np.sqrt(squares[name]) + rule.epsilon
+            weights[name] = weights[name] - rule.rate * gradient / h
+            if now:
+                pace = np.where(squares[name] > 0, due / h, 0.0)
+                weights[name] = shrink(weights[name], pace * rule.l1) / (1 + pace * rule.l2)
+            mean[name] = mean[name] + weights[name] / steps
+        due = 0.0 if now else due
+    parameters, state = run(rule, steps, sparse)
+    close(parameters, weights)
+    if rule.average:
+        close(rule.final(parameters, state), mean)
+
+
+@pytest.mark.parametrize("squared", [False, True])
+def test_passive_aggressive_steps_are_those_of_the_paper(squared: bool) -> None:
+    """Of the affine loss ℓ(u) = ℓ + ⟨g, u − w⟩, held at 0 from below: the step is argmin ½ ‖u − w‖² + C [ℓ(u)]+ (or
+    its square), which no nearby u betters."""
+    rng = np.random.default_rng(0)
+    for loss in (0.0, 0.3, 5.0):
+        rule, given = PassiveAggressive(0.2, squared, average=True), gradients(rng)
+        before, parameters = start(np.random.default_rng(1)), start(np.random.default_rng(1))
+        state = rule.init(parameters)
+        rule.update(parameters, given, state, loss)
+
+        def cost(at: dict[str, np.ndarray], given: Any = given, loss: float = loss, before: Any = before) -> float:
+            change = {name: at[name] - before[name] for name in SHAPES}
+            left = max(0.0, loss + sum(float((dense(g) * change[name]).sum()) for name, g in given.items()))
+            return 0.5 * sum(float((d**2).sum()) for d in change.values()) + 0.2 * (left**2 if squared else left)
+
+        least = cost(parameters)
+        for _ in range(20):
+            other = {name: array + 1e-3 * rng.normal(size=array.shape) for name, array in parameters.items()}
+            assert cost(other) > least
+        if loss == 0.0:
+            close(parameters, before, 0.0)
+        close(rule.final(parameters, state), parameters)  # the average of one step
+
+
+def test_pegasos_is_its_rate() -> None:
+    rule = Pegasos(0.02)
+    np.testing.assert_allclose(rule.rates(np.arange(5), np.zeros(5)), 1 / (0.02 * (np.arange(5) + 2)))
+    with pytest.raises(FactorGraphError, match="Pegasos: expected l2 to be a finite number above 0; got 0"):
+        Pegasos(0)
+
+
 def test_a_state_is_plain_arrays_and_numbers() -> None:
-    for rule in (SGD(0.1, 0.1, 0.01, True), Adam(l2=0.1, average=True)):
+    for rule in (SGD(0.1, 0.1, 0.01, True, l1=0.1), Adam(l2=0.1, average=True), AdaGrad(l1=0.1, average=True)):
         _, state = run(rule, 3)
         assert all(isinstance(value, np.ndarray | int | float) for value in state.values())
         assert all(array.dtype.kind == "f" for array in state.values() if isinstance(array, np.ndarray))
@@ -200,7 +288,8 @@ def test_rows_are_gradients() -> None:
 
 def test_fingerprints_tell_rules_apart() -> None:
     rules = [SGD(), SGD(0.2), SGD(l2=0.1), SGD(average=True), SGD(schedule="linear"), SGD(schedule=lambda p: 1 - p * p)]
-    rules += [Adam(), Adam(beta1=0.5), Adam(schedule="linear")]
+    rules += [Adam(), Adam(beta1=0.5), Adam(schedule="linear"), SGD(l1=0.1), AdaGrad(), AdaGrad(l1=0.1)]
+    rules += [PassiveAggressive(), PassiveAggressive(squared=True)]
     assert len({rule.fingerprint() for rule in rules}) == len(rules)
     assert SGD(schedule=lambda p: 1 - p).fingerprint() == SGD(schedule="linear").fingerprint()
     assert SGD(np.float64(0.1)).fingerprint() == SGD(0.1).fingerprint()
@@ -227,6 +316,10 @@ def test_fingerprints_tell_rules_apart() -> None:
         (lambda: Adam(epsilon=0), "epsilon"),
         (lambda: Adam(beta1=1.0), "Adam: expected beta1 below 1; got 1.0"),
         (lambda: Adam(beta2=-0.1), "beta2"),
+        (lambda: SGD(l1=-1), "SGD: expected l1"),
+        (lambda: AdaGrad(0), "AdaGrad: expected rate"),
+        (lambda: AdaGrad(schedule="cosine"), "AdaGrad: expected schedule"),
+        (lambda: PassiveAggressive(0), "PassiveAggressive: expected limit to be a finite number above 0; got 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(make: Any, words: str) -> None:

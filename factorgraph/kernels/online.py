@@ -6,7 +6,7 @@ For one example after the other, with its components c, features X and the corre
     Y* = argmin E + bias                      run_min.py for runs, forest_min.py for other forests
     ℓ  = Σ_c E_c(Y) − E_c(Y*) − bias(Y*)
     g  = Xᵀ (configurations(Y) − configurations(Y*))
-    w ← w − η g,   u ← u − η S g,   S ← S + 1      (u, S: average of optim.SGD without decay of the weights)
+    x ← x − (η / s) g, …                                   the step, online_update.py; scores are those of x
 
 g has two entries for every active feature of a factor that differs, and nothing else is touched. It is summed before
 it is applied, in the order and the arithmetic of the mini-batch path, so both give the same bits: a tie is broken the
@@ -15,76 +15,21 @@ same way, whatever the rate. An example whose energies are not finite where it m
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from .configurations import entry
 from .forest_min import minimise_forest
 from .jit import inner, kernel
 from .linear import score_rows
-from .messages import blocked, copy_general
+from .messages import copy_general
+from .online_update import BASE, BEGIN, BLOCK, DATA, END, INDEX, INTO, POINTER, SPAN, STRIDE, passive, update
 from .run_min import minimise_run
-from .schedule import FIRST, HEAD, RUN_STEP, RUN_TURN, STATE, STATES, VAR
-from .simd import get, lanes
+from .schedule import FIRST, RUN_STEP, RUN_TURN, STATE, STATES, VAR
+from .simd import get
 from .structure import OFFSET
-
-#: Columns of Task.block: its parameter's part of the weights; the step between rows there, and between its own tables
-#: in the energies; entries of a table, and its columns; where its part of indptr (−1: tied, one table), indices and
-#: data (−1: all 1) starts; where a tied table and its padded copies (−1: none) start.
-BASE, SPAN, STRIDE, WIDTH, COLUMNS, POINTER, INDEX, DATA, START, COPY = range(10)
-
-#: Columns of Task.job: a block, the range of its factors, and where their tables start in the energies.
-BLOCK, BEGIN, END, INTO = range(4)
 
 #: Spreads neighbouring keys; odd, so that in a table as large as the weights no two keys share a slot.
 SPREAD = 0x9E3779B1
-
-
-class Task(NamedTuple):
-    """What does not change: component c owns jobs `first[c] : first[c + 1]`, in the order of its rows of Factors.
-
-    first int64 (C + 1,), job int64 (J, 4), block int64 (B, 10); the CSR features of all blocks one after the other,
-    each sorted by component: indptr int64, indices int32 or int64, data of the energies' dtype. tied: weights before
-    this one may be read by tied tables.
-    """
-
-    first: np.ndarray
-    job: np.ndarray
-    block: np.ndarray
-    indptr: np.ndarray
-    indices: np.ndarray
-    data: np.ndarray
-    tied: int
-
-
-class Values(NamedTuple):
-    """What is learned, flat: weights; offsets float64, u (empty: no average); energies and copies of tables.
-
-    The energies are those of the tied tables and, behind them, of one component: all components share that place,
-    so that it stays in the cache. Schedule and Factors point there.
-    """
-
-    weights: np.ndarray
-    offsets: np.ndarray
-    energies: np.ndarray
-    copies: np.ndarray
-
-
-class Work(NamedTuple):
-    """Work space of a sweep (belief, scratch, mask), and a hash table of one example's gradient.
-
-    keys int64 (−1: free), a power of two of them; amounts, of the energies' dtype; slots int64, those taken; lags
-    float64, what changes u at the slots.
-    """
-
-    belief: np.ndarray
-    scratch: np.ndarray
-    mask: np.ndarray
-    keys: np.ndarray
-    amounts: np.ndarray
-    slots: np.ndarray
-    lags: np.ndarray
 
 
 @inner
@@ -197,62 +142,17 @@ def _contrast(c, task, factors, states, energies, correct, labels, work, count):
     return total, count
 
 
-@inner
-def _update(task, values, rate, total, work, count):
-    """w −= rate · g and u −= rate · total · g.
-
-    Products are rounded before they are added, as the mini-batch path does: a loop of their own keeps them from
-    becoming multiply-adds.
-    """
-    weights, offsets, _, _ = values
-    step = weights.dtype.type(-rate)
-    lag = -rate * total
-    for i in range(count):
-        at = work.slots[i]
-        work.lags[i] = np.float64(work.amounts[at]) * lag
-        work.amounts[at] *= step
-    for i in range(count):
-        at = work.slots[i]
-        key = work.keys[at]
-        weights[key] += work.amounts[at]
-        if offsets.size > 0:
-            offsets[key] += work.lags[i]
-        if key < task.tied:
-            _copy_tied(key, weights[key], task.block, values)
-
-
-@inner
-def _copy_tied(key, value, block, values):
-    """Write a weight into the tables that are tied to it, and into their padded copies."""
-    _, _, energies, copies = values
-    for b in range(block.shape[0]):
-        x = key - block[b, BASE]
-        if block[b, POINTER] >= 0 or x < 0 or x >= block[b, WIDTH]:
-            continue
-        energies[block[b, START] + x] = value
-        if block[b, COPY] >= 0:
-            width = lanes(copies)
-            columns = block[b, COLUMNS]
-            rows = block[b, WIDTH] // columns
-            as_is = block[b, COPY] + HEAD
-            turned = as_is + rows * ((columns + 15) // 16 * 16) + HEAD
-            copies[as_is + blocked(x // columns, x % columns, rows, width)] = value
-            copies[turned + blocked(x % columns, x // columns, columns, width)] = value
-
-
 @kernel
 def learn_online(examples, task, schedule, factors, states, values, answers, pace, work):
     """One step per example, until the first that is not finite; returns how many were done, and their summed loss.
 
     examples = (ptr, components): example i has components[ptr[i] : ptr[i + 1]], int64; one without any is no step.
     answers = (correct, labels, bias): int32 (V,) the complete answers, int32 (V,) work space, bias empty for none.
-    pace = (rates, total): float64 η of each example, S before the first.
     """
     ptr, components = examples
     correct, labels, bias = answers
-    rates, total = pace
     loss = 0.0
-    for i in range(rates.size):
+    for i in range(pace.rates.size):
         value = 0.0
         count = np.int64(0)
         fine = True
@@ -265,11 +165,13 @@ def learn_online(examples, task, schedule, factors, states, values, answers, pac
                 value += part - offset
         fine &= abs(value) < np.inf
         if fine and ptr[i] < ptr[i + 1]:
-            _update(task, values, rates[i], total, work, count)
-            total += 1.0
+            rate = pace.rates[i]
+            if pace.limit > 0:
+                rate = passive(value, pace, work, count)
+            update(task, values, rate, pace.decays[i], pace, work, count)
         for k in range(count):
             work.keys[work.slots[k]] = -1
         if not fine:
             return i, loss
         loss += value
-    return rates.size, loss
+    return pace.rates.size, loss

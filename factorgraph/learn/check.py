@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..infer import Solver
 from ..losses import Loss
-from ..optim import Optimizer
+from ..optim import Optimizer, Stop
 from ..plan import Answers
 from .model import Declared, Model
 
@@ -28,12 +28,13 @@ def check_arguments(epochs: Any, batch: Any, seed: Any, unreachable: Any, checkp
         )
 
 
-def check_parts(model: Any, loss: Any, optimizer: Any, solver: Any) -> None:
+def check_parts(model: Any, loss: Any, optimizer: Any, solver: Any, stop: Any) -> None:
     for name, part, kind, example in (
         ("model", model, Model, "Model(build)"),
         ("loss", loss, Loss, "losses.Margin()"),
         ("optimizer", optimizer, Optimizer, "optim.SGD(0.1)"),
         ("solver", solver, Solver, "Auto()"),
+        ("stop", stop, Stop, "optim.Stop(validation=(X, Y))"),
     ):
         if not isinstance(part, kind):
             raise FactorGraphError(f"train: expected {name} to be an object such as {example}; got {part!r}")

@@ -46,8 +46,9 @@ class Point(NamedTuple):
 class QuasiNewton:
     """The loop of LBFGS; one epoch is one iteration.
 
-    state: "slope" float64 (n,), ∇F at the parameters, with "objective" and "loss"; "steps", "changes" (m, n) of the
-    parameters' dtype, the pairs in the order of time; "done", whether no step was found.
+    state: "slope" float64 (n,), ∇F at the parameters, with "objective" and "loss"; "done", whether the last step gained
+    nothing. pairs: the last s and y, (n,) of the parameters' dtype, in the order of time; a checkpoint stores them as
+    "steps" and "changes" (m, n).
     """
 
     def __init__(self, learner: Learner, settings: LBFGS, examples: np.ndarray):
@@ -61,18 +62,19 @@ class QuasiNewton:
         sizes = [self.parameters[name].size for name in self.names]
         self.ends = np.cumsum([0, *sizes])
         self.dtype = learner.energies.dtype
-        self.convex = settings.l2 > 0 and learner.loss.convex and learner.affine()
+        self.convex = settings.l2 > 0 and learner.convex()
         self.finished, self.measured = False, dict[str, float]()
+        self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
         if "slope" in learner.state:
+            self.pairs = list(zip(learner.state.pop("steps"), learner.state.pop("changes")))
             self._judge(self._point())
             self.finished |= learner.state["done"]
 
     def epoch(self, order: np.ndarray, progress: np.ndarray) -> Iterator[tuple[int, float]]:
         """See Loop.epoch: one iteration."""
         if "slope" not in self.learner.state:
-            empty = np.zeros((0, self.ends[-1]), self.dtype)
-            self._arrive(self._evaluate(self._weights()), empty, empty)
-        begin, state = self._point(), self.learner.state
+            self._arrive(self._evaluate(self._weights()))
+        begin = self._point()
         found = None if self.finished else self._search(begin)
         if found is None:  # at the minimum, or as near as this precision comes
             self._evaluate(begin.weights)
@@ -80,17 +82,20 @@ class QuasiNewton:
             yield progress.size, begin.loss
             return
         step, change = found.weights - begin.weights, found.slope - begin.slope
-        steps, changes = state["steps"], state["changes"]
         if step @ change > 1e-10 * (change @ change):
-            room = slice(1 if len(steps) == self.settings.memory else 0, None)
-            steps = np.concatenate([steps[room], step[None].astype(self.dtype)])
-            changes = np.concatenate([changes[room], change[None].astype(self.dtype)])
-        self._arrive(found, steps, changes)
+            self.pairs = [*self.pairs, (step.astype(self.dtype), change.astype(self.dtype))][-self.settings.memory :]
+        self._arrive(found)
+        if begin.objective - found.objective <= np.finfo(self.dtype).eps * abs(begin.objective):
+            self.learner.state["done"] = self.finished = True
         yield progress.size, found.loss
 
     def pack(self) -> State:
         """See Loop.pack."""
-        return self.learner.state
+        if "slope" not in self.learner.state:
+            return self.learner.state
+        empty = np.zeros((2, 0, self.ends[-1]), self.dtype)
+        steps, changes = np.array(self.pairs).swapaxes(0, 1) if self.pairs else empty
+        return self.learner.state | {"steps": steps, "changes": changes}
 
     def final(self) -> Parameters:
         """See Loop.final."""
@@ -124,9 +129,9 @@ class QuasiNewton:
         state = self.learner.state
         return Point(self._weights(), state["slope"], state["objective"], state["loss"])
 
-    def _arrive(self, point: Point, steps: np.ndarray, changes: np.ndarray) -> None:
+    def _arrive(self, point: Point) -> None:
         known: State = {"done": False, "slope": point.slope, "objective": point.objective, "loss": point.loss}
-        self.learner.state.update(known | {"steps": steps, "changes": changes})
+        self.learner.state.update(known)
         self._judge(point)
 
     def _judge(self, point: Point) -> None:
@@ -150,15 +155,15 @@ class QuasiNewton:
 
     def _direction(self, slope: np.ndarray) -> np.ndarray:
         """−H slope by the two-loop recursion."""
-        steps, changes = self.learner.state["steps"], self.learner.state["changes"]
         d, shares = -slope, []
-        for s, y in zip(steps[::-1], changes[::-1]):
+        for s, y in self.pairs[::-1]:
             weight = 1.0 / float(s @ y)
             shares.append((weight, weight * float(s @ d)))
             d -= shares[-1][1] * y
-        if len(steps):
-            d *= float(steps[-1] @ changes[-1]) / float(changes[-1] @ changes[-1])
-        for (weight, share), s, y in zip(shares[::-1], steps, changes):
+        if self.pairs:
+            s, y = self.pairs[-1]
+            d *= float(s @ y) / float(y @ y)
+        for (weight, share), (s, y) in zip(shares[::-1], self.pairs):
             d += (share - weight * float(y @ d)) * s
         return d
 
@@ -175,7 +180,7 @@ class QuasiNewton:
             return None
         orthant = np.where(begin.weights == 0, -np.sign(slope), np.sign(begin.weights))
         low, high, found = 0.0, np.inf, None
-        t = 1.0 if len(self.learner.state["steps"]) else min(1.0, 1.0 / float(np.abs(slope).sum()))
+        t = 1.0 if self.pairs else min(1.0, 1.0 / float(np.abs(slope).sum()))
         for _ in range(TRIES):
             to = begin.weights + t * d
             if l1:

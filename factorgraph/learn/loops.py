@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..optim import LBFGS, SGD, Rule
+from ..optim import BCFW, CCCP, LBFGS, SGD, PassiveAggressive, Rule
 from .step import Learner, Loop, Steps
 
 
@@ -19,7 +19,15 @@ def loop_of(learner: Learner, kept: np.ndarray) -> Loop:
             from .lbfgs import QuasiNewton
 
             return QuasiNewton(learner, settings, kept)
-        case SGD() as rule if learner.batch == 1:
+        case BCFW() as settings:
+            from .frank_wolfe import FrankWolfe
+
+            return FrankWolfe(learner, settings, kept)
+        case CCCP() as settings:
+            from .concave import ConcaveConvex
+
+            return ConcaveConvex(learner, settings, kept)
+        case SGD() | PassiveAggressive() as rule if learner.batch == 1:
             from .online import Online, applies
 
             return Online(learner, rule) if applies(learner) else Steps(learner, rule)

@@ -20,12 +20,14 @@ from ..infer import Auto, DynamicProgramming
 from ..infer.tables import copied_tables
 from ..kernels.forest_min import padding_mask
 from ..kernels.messages import GENERAL
-from ..kernels.online import COPY, DATA, INDEX, POINTER, START, Task, Values, Work, learn_online
+from ..kernels.online import learn_online
+from ..kernels.online_update import COPY, DATA, INDEX, POINTER, START, Pace, Task, Values, Work
 from ..kernels.schedule import FIRST, FORM, RUN_STEP, RUN_UNARY, TABLE, UNARY, Schedule
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE, OFFSET
 from ..losses import Margin, Perceptron
-from ..optim import SGD
+from ..optim import SGD, PassiveAggressive
+from ..optim.sgd import PENDING
 from ..plan import Block
 from ..plan.plan import frozen
 from .model import ranges
@@ -44,14 +46,15 @@ NONE, NO_JOB = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
 
 
 def applies(learner: Learner) -> bool:
-    """Whether one kernel can make these steps: one example at a time, SGD without l2, a perceptron or margin loss with
-    complete answers, and nothing but forests of Linear factors whose features are sparse or None."""
+    """Whether one kernel can make these steps: one example at a time, SGD without l1 or passive-aggressive steps, a
+    perceptron or margin loss with complete answers, and nothing but forests of Linear factors whose features are
+    sparse or None."""
+    optimizer = learner.optimizer
     return (
         learner.batch == 1
         and type(learner.loss) in (Perceptron, Margin)
         and type(learner.solver) in (Auto, DynamicProgramming)
-        and type(learner.optimizer) is SGD
-        and learner.optimizer.l2 == 0
+        and (type(optimizer) is PassiveAggressive or (type(optimizer) is SGD and optimizer.l1 == 0))
         and bool((learner.plan.kinds < LATTICE).all() and learner.answers.complete.all())
         and all(
             type(factor) is Linear and isinstance(factor.features, Constant | Sparse)
@@ -63,11 +66,17 @@ def applies(learner: Learner) -> bool:
 class Online(Steps):
     """The steps of a learner for which `applies`, many at a time."""
 
-    def __init__(self, learner: Learner, rule: SGD):
+    def __init__(self, learner: Learner, rule: SGD | PassiveAggressive):
         super().__init__(learner, rule)
-        self.sgd, self.plan = rule, learner.plan
+        self.plan, self.limit, self.squared, self.l2 = learner.plan, 0.0, False, 0.0
+        if isinstance(rule, SGD):
+            self.l2 = float(rule.l2)
+        else:
+            self.limit, self.squared = float(rule.limit), bool(rule.squared)
         dtype = learner.energies.dtype
         self.linear = [(block, factor) for block, factor in learner.graph.bound() if isinstance(factor, Linear)]
+        lazy = any(not factor.features.tied for _, factor in self.linear)
+        self.pending = PENDING if lazy else 1.0
         tied = {factor.param: None for _, factor in self.linear if factor.features.tied}
         names = [*tied, *(name for name in learner.parameters if name not in tied)]
         strides = {name: _stride(learner.parameters[name]) for name in names}
@@ -102,12 +111,15 @@ class Online(Steps):
         learner, state, layout, at, count = self.learner, self.learner.state, self.layout, 0, FIRST_SLICE
         ptr, components = learner.declared.listed(order)
         made = np.concatenate([[0], np.cumsum(np.diff(ptr) > 0)])  # steps: examples without components make none
-        rates = self.sgd.rates(state["step"] + made[:-1], progress)
+        rates = np.zeros(order.size)
+        if isinstance(self.rule, SGD):
+            rates[:] = self.rule.rates(state["step"] + made[:-1], progress)
         values = self._values()
         while at < order.size:
             began = perf_counter()
             part = slice(at, min(at + count, order.size))
             done, loss = 0, 0.0
+            running = np.array([state.get("scale", 1.0), state["total"]])
             if self.weights[: layout.task.tied].min(initial=0.0) > -np.inf:
                 done, loss = learn_online(
                     (ptr[part.start : part.stop + 1], components),
@@ -117,12 +129,12 @@ class Online(Steps):
                     self.plan.states,
                     values,
                     self.answers,
-                    (rates[part], state["total"]),
+                    Pace(rates[part], 1.0 - rates[part] * self.l2, running, self.pending, self.limit, self.squared),
                     self.work,
                 )
             if done:
                 state["step"] += int(made[at + done] - made[at])
-                state["total"] += float(made[at + done] - made[at])
+                state |= {"total": float(running[1])} | ({"scale": float(running[0])} if "scale" in state else {})
                 state["progress"] = float(progress[at + done - 1])
                 count = max(1, min(4 * done, int(done * SLICE / (perf_counter() - began))))
                 yield done, loss

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import nan
 from typing import NamedTuple
 
@@ -28,30 +28,36 @@ class Record(NamedTuple):
     objective: float = nan
     gradient: float = nan
     gap: float = nan
+    validation: float = nan
 
 
 _PARAMETER, _STATE = "parameter:", "state:"
 
 
-def settings_of(
-    declared: Declared, answers: Answers, parameters: Parameters, initial: Mapping[str, np.ndarray] | None
-) -> dict[str, str]:
-    """The data and the start of a run as text by name: what must be the same for it to go on."""
+def settings_of(declared: Declared, answers: Answers, parameters: Parameters, given: Collection[str]) -> dict[str, str]:
+    """The data and the start of a run as text by name: what must be the same for it to go on.
+
+    given: names of the parameters that were given to start from.
+    """
     known = hashlib.sha256(answers.labels.data)
     for lattice, string in sorted(answers.strings.items()):
         known.update(f"{lattice}:{string.tolist()}".encode())
     if answers.allowed is not None:
         known.update(answers.allowed.data)
     start = hashlib.sha256()
-    for name in sorted(initial or {}):
+    for name in sorted(given):
         start.update(name.encode() + parameters[name].tobytes())
     return {
         "examples": str(declared.count),
         "structure": declared.compile().digest.hex(),
         "answers": known.hexdigest(),
-        "parameters": ", ".join(f"{name} {a.dtype}{a.shape}" for name, a in sorted(parameters.items())),
-        "initial": start.hexdigest() if initial else "by the factors",
+        "initial": start.hexdigest() if given else "by the factors",
     }
+
+
+def shapes_of(parameters: Parameters) -> str:
+    """Names, dtypes and shapes."""
+    return ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in sorted(parameters.items()))
 
 
 def keep(
@@ -91,3 +97,21 @@ def restore(
         else:
             parameters[name[len(_PARAMETER) :]] = array
     return parameters, state, history
+
+
+def continued(
+    before: Mapping[str, str], state: State, history: np.ndarray, settings: Mapping[str, str], bound: bool
+) -> tuple[State, list[Record]]:
+    """State and history of a run that goes on in memory, where its settings allow that.
+
+    bound: whether the state is one of the examples, as drivers have it.
+    Errors: FactorGraphError that names what differs: the optimiser, the parameters, or the examples, answers and loss.
+    """
+    for name in ("optimizer", "parameters", *(("structure", "answers", "loss", "skipped") if bound else ())):
+        if before.get(name) != settings.get(name):
+            raise FactorGraphError(
+                f"initial: expected a run of the same {name}, {settings.get(name)}, as its state is kept; got "
+                f"{before.get(name)}. Pass initial=run.parameters to start anew from what it learned"
+            )
+    copies = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in state.items()}
+    return copies, [Record(*row) for row in history.tolist()]

@@ -94,8 +94,11 @@ class Learner:
     def affine(self) -> bool:
         """Whether energies are affine in the parameters: a loss that is convex in energies is convex then, unless
         something is latent."""
-        plain = all(factor.affine or not factor.parameters(block.states) for block, factor in self.graph.bound())
-        return plain and bool(self.answers.complete.all())
+        return all(factor.affine or not factor.parameters(block.states) for block, factor in self.graph.bound())
+
+    def convex(self) -> bool:
+        """Whether the loss is convex in the parameters."""
+        return self.loss.convex and self.loss.settled(self.answers) and self.affine()
 
 
 class Steps:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from time import perf_counter
 from typing import Any
@@ -24,13 +24,14 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..infer import Auto, Solver
 from ..losses import Loss, Margin, check
-from ..optim import SGD, Optimizer, Parameters, Rule
+from ..optim import SGD, Driver, Optimizer, Parameters, Rule, State, Stop
 from .check import check_arguments, check_parts, unreachable_examples
 from .contrast import Monitor
 from .loops import loop_of
 from .model import Declared, Model
-from .resume import Record, keep, restore, settings_of
+from .resume import Record, continued, keep, restore, settings_of, shapes_of
 from .step import Learner
+from .stop import Watch
 
 #: Fields of a run's history, one record per epoch.
 HISTORY = np.dtype([("epoch", np.int64), *((name, np.float64) for name in Record._fields[1:])])
@@ -44,12 +45,17 @@ class Run:
     1, the mean loss per example while it ran, its seconds, the share of updates (component by component) all of whose
     answers were proven exact, its contrast: by how much energies of different answers differ, see contrast.py; and, of
     optimisers that know (NaN of others), the objective (mean loss and penalties), the norm of its gradient, and by how
-    much at most it is above its minimum (gap). skipped: int64, examples left out as unreachable.
+    much at most it is above its minimum (gap; of CCCP, objective and gap of the bound); and the score on the examples
+    of `Stop`. skipped: int64, examples left out as unreachable. last, state, settings: what `train(…, initial=run)`
+    goes on from.
     """
 
     parameters: Parameters
     history: np.ndarray
     skipped: np.ndarray
+    last: Parameters = field(default_factory=dict, repr=False)
+    state: State = field(default_factory=dict, repr=False)
+    settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         last = f", last loss {self.history['loss'][-1]:.6g}" if self.history.size else ""
@@ -72,8 +78,9 @@ def train(
     threads: int | None = None,
     unreachable: str = "raise",
     shuffle: bool = True,
-    initial: Mapping[str, np.ndarray] | None = None,
+    initial: Mapping[str, np.ndarray] | Run | None = None,
     approximate: bool | None = None,
+    stop: Stop | None = None,
 ) -> Run:
     """Learn the parameters of a model from examples X and their correct answers Y (in the form `predict` gives).
 
@@ -81,23 +88,26 @@ def train(
     data (of LBFGS iterations), at most; by default what the optimizer says. progress: a bar on the terminal.
     checkpoint: a file written after every epoch; where it exists the run goes on from there (`resume=False` starts
     anew), exactly. solver: Auto() by default; threads: of the solver. unreachable: what to do with examples whose
-    correct answer no labelling gives, "raise" or "skip". initial: parameters to start from, instead of the factors'.
+    correct answer no labelling gives, "raise" or "skip". initial: parameters to start from, instead of the factors', or
+    a run, which goes on for `epochs` more, exactly (drivers want the same examples, rules take others as well).
     approximate: whether the loss may be told answers without a proof, on graphs with cycles; False refuses them, by
-    default minima may be such, with a warning. Another warning comes where the energy surface flattens.
+    default minima may be such, with a warning. Another warning comes where the energy surface flattens. stop: early
+    stopping on a validation set, callbacks.
 
     Errors: FactorGraphError for wrong arguments, labels that do not fit (Y[i] is named), unreachable answers, a
     checkpoint of another run, a loss that is no longer finite; FormatError for a checkpoint that cannot be read.
     """
-    loss, optimizer, solver = loss or Margin(), optimizer or SGD(), solver or Auto()
+    loss, optimizer, solver, stop = loss or Margin(), optimizer or SGD(), solver or Auto(), stop or Stop()
     epochs = optimizer.iterations if epochs is None and isinstance(optimizer, Optimizer) else epochs
     check_arguments(epochs, batch, seed, unreachable, checkpoint)
-    check_parts(model, loss, optimizer, solver)
+    check_parts(model, loss, optimizer, solver, stop)
     if threads is not None:
         solver = replace(solver, threads=threads)
     declared = model.declare(X)
     answers = declared.read_answers(Y)
     with _one_blas_thread():
-        parameters = _start(declared, seed, initial)
+        given = initial.last if isinstance(initial, Run) else initial or {}
+        parameters = _start(declared, seed, given)
         energies = declared.graph.energies(parameters)
         parameters = {name: array.astype(energies.dtype) for name, array in parameters.items()}
         skipped = unreachable_examples(declared, answers, energies, solver, unreachable)
@@ -107,13 +117,12 @@ def train(
                 f"train: expected at least one example to learn from; got {declared.count}, {skipped.size} unreachable"
             )
         exact = check(loss, declared.compile(), answers, solver, declared.components(kept), approximate)
-        state = optimizer.init(parameters) if isinstance(optimizer, Rule) else {}
-        history: list[Record] = []
-        settings: dict[str, str] = {}
-        if checkpoint is not None:
-            settings = settings_of(declared, answers, parameters, initial) | {
+        if isinstance(initial, Run):  # in the dtype that they were learned in
+            parameters |= {name: array.copy() for name, array in initial.last.items()}
+        settings = {"optimizer": optimizer.fingerprint(), "parameters": shapes_of(parameters)}
+        if checkpoint is not None or isinstance(optimizer, Driver):
+            settings |= settings_of(declared, answers, parameters, given) | {
                 "loss": loss.fingerprint(),
-                "optimizer": optimizer.fingerprint(),
                 "solver": repr(replace(solver, threads=None)),
                 "batch": str(batch),
                 "seed": str(seed),
@@ -121,8 +130,16 @@ def train(
                 "skipped": str(skipped.tolist()),
                 "epochs": "any" if optimizer.anytime else str(epochs),
             }
-            if resume and os.path.exists(checkpoint):
-                parameters, state, history = restore(checkpoint, settings, epochs)
+        state = optimizer.init(parameters) if isinstance(optimizer, Rule) else {}
+        history: list[Record] = []
+        if isinstance(initial, Run):
+            state, history = continued(
+                initial.settings, initial.state, initial.history, settings, isinstance(optimizer, Driver)
+            )
+            epochs += len(history)
+        if checkpoint is not None and resume and os.path.exists(checkpoint):
+            parameters, state, history = restore(checkpoint, settings, epochs)
+        watch = Watch(stop, model, loss, solver, state)
         learner = Learner(declared, answers, loss, optimizer, solver, parameters, state, energies, batch, exact)
         loop = loop_of(learner, kept)
         monitor = Monitor(declared, kept, loss, float(np.nanmax([0.0, *(record.contrast for record in history)])))
@@ -130,7 +147,7 @@ def train(
         size = -(-kept.size // batch)
         with _bar(progress, epochs * size, len(history) * size) as bar:
             for epoch in range(len(history) + 1, epochs + 1):
-                if loop.finished:
+                if loop.finished or watch.over(history):
                     break
                 began, total = perf_counter(), 0.0
                 order = np.random.default_rng([seed, epoch]).permutation(kept) if shuffle else kept
@@ -145,17 +162,23 @@ def train(
                     )
                 seconds = perf_counter() - began
                 contrast = monitor(parameters, energies, epoch)
-                history.append(Record(epoch, mean, seconds, learner.share(), contrast, **loop.measured))
+                record = Record(epoch, mean, seconds, learner.share(), contrast, **loop.measured)
+                history.append(record._replace(validation=watch.score(loop.final, history)))
                 bar.set_postfix(loss=f"{mean:.4g}")
                 if checkpoint is not None:
-                    keep(checkpoint, settings, parameters, loop.pack(), history)
-    return Run(loop.final(), np.array(history, HISTORY), skipped)
+                    keep(checkpoint, settings, parameters, loop.pack() | watch.pack(), history)
+                if stop.callback and stop.callback(
+                    Run(watch.best or loop.final(), np.array(history, HISTORY), skipped)
+                ):
+                    break
+    kept_state = loop.pack() | watch.pack()
+    return Run(watch.best or loop.final(), np.array(history, HISTORY), skipped, parameters, kept_state, settings)
 
 
-def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray] | None) -> Parameters:
+def _start(declared: Declared, seed: int, initial: Mapping[str, np.ndarray]) -> Parameters:
     """The factors' own starting values, and those given instead of some or all of them."""
     parameters = declared.graph.initial(np.random.default_rng([seed, 0]))
-    for name, given in (initial or {}).items():
+    for name, given in initial.items():
         if name not in parameters:
             raise FactorGraphError(f"initial: unknown name {name!r}; expected some of {sorted(parameters)}")
         try:

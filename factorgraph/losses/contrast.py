@@ -58,6 +58,7 @@ class Hinge(Contrast):
 
     margin: float = 1.0
     margin_kind: ClassVar[str] = "m"
+    convex: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

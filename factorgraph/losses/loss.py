@@ -138,6 +138,10 @@ class Loss:
         """What this loss asks for, with its settings."""
         return self.needs
 
+    def settled(self, answers: Answers) -> bool:
+        """Whether nothing is left open in the correct answers, so that `convex` is true of it."""
+        return bool(answers.complete.all())
+
     def smooth(self) -> bool:
         """Whether it has a gradient everywhere: sums have."""
         return Needs.MARGINALS in self.asks()

@@ -80,6 +80,13 @@ class Problem:
         value[at[answer.status[asked.components] == Status.INFEASIBLE]] = np.inf
         return Side(value, (Found(question, at, answer.labels),))
 
+    def again(self, found: Found) -> Side:
+        """Labellings of before, found.at the components they are for; +inf at components listed but not there."""
+        at = np.flatnonzero(np.isin(self.listed, found.at))
+        value = np.full(self.listed.size, np.inf)
+        value[at], _ = evaluate(self._ask(found.question, self.listed[at]), found.labels)
+        return Side(value, (Found(found.question, at, found.labels),))
+
     def contrast(self, question: Question) -> float:
         """Σ E_c − min over the answers to `question`; the gradient touches only factors that differ."""
         plan, listed = self.plan, self.listed

@@ -4,13 +4,16 @@ The objective is the mean loss per example plus (l2 / 2) ‖w‖² plus l1 Σ |w
 """
 
 from .adaptive import AdaGrad, Adam
-from .drivers import LBFGS, Driver
+from .drivers import BCFW, CCCP, LBFGS, Driver
 from .passive import PassiveAggressive
 from .rows import Gradient, Gradients, Parameters, Rows, State
 from .rule import Optimizer, Rule, Schedule
 from .sgd import SGD, Pegasos
+from .stop import Stop
 
 __all__ = [
+    "BCFW",
+    "CCCP",
     "LBFGS",
     "SGD",
     "AdaGrad",
@@ -26,4 +29,5 @@ __all__ = [
     "Rule",
     "Schedule",
     "State",
+    "Stop",
 ]

@@ -8,8 +8,11 @@ minimises the sum of N losses + c1 Σ |w| + c2 ‖w‖²: l1 = c1 / N, l2 = 2 c2
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from .rule import Optimizer, check_counts, check_numbers
+from ..errors import FactorGraphError
+from .rule import Optimizer, Rule, check_counts, check_numbers
+from .sgd import SGD
 
 
 class Driver(Optimizer):
@@ -36,3 +39,55 @@ class LBFGS(Driver):
     def __post_init__(self) -> None:
         check_numbers(self, positive=(), non_negative=("l2", "l1", "tolerance"))
         check_counts(self, "iterations", "memory")
+
+
+@dataclass(frozen=True)
+class BCFW(Driver):
+    """Block-coordinate Frank–Wolfe: structural SVMs without a rate, with a certificate of how near the optimum is.
+
+    For losses that are maxima over answers (Margin, Perceptron, Hinge, …) of energies linear in the parameters,
+    nothing latent. l2: strength of the penalty, above 0. gap: it is done where P is proven to be within gap · P of its
+    minimum. average: answer with the weighted mean Σ t w_t / Σ t. iterations: passes, at most, where `train` is not
+    told. One part of the parameters, as sparse as the gradient, is kept for every example.
+
+    Errors: FactorGraphError for settings out of range; `train` refuses other losses, and starts other than 0.
+    """
+
+    l2: float = 0.01
+    gap: float = 1e-3
+    average: bool = True
+    iterations: int = 100
+
+    def __post_init__(self) -> None:
+        check_numbers(self, positive=("l2",), non_negative=("gap",))
+        check_counts(self, "iterations")
+
+
+@dataclass(frozen=True)
+class CCCP(Driver):
+    """Concave-convex procedure, for losses whose correct side is a minimum: latents under Margin or LatentHinge, Ramp.
+
+    In rounds: that minimum is taken once for all examples, and held; what is left is convex, and `inner` (an update
+    rule or BCFW, from 0 anew) minimises it for `every` epochs. No round of an inner that reaches the optimum makes P
+    worse.
+
+    Errors: FactorGraphError for settings out of range; `train` refuses other losses.
+    """
+
+    inner: Optimizer = SGD()
+    every: int = 5
+    iterations: int = 50
+
+    def __post_init__(self) -> None:
+        check_counts(self, "every", "iterations")
+        if not isinstance(self.inner, Rule | BCFW):
+            raise FactorGraphError(f"CCCP: expected inner to be an update rule or BCFW; got {self.inner!r}")
+
+    @property
+    def anytime(self) -> bool:
+        """See Optimizer.anytime."""
+        return self.inner.anytime
+
+    def _settings(self) -> dict[str, Any]:
+        """See Optimizer._settings."""
+        return super()._settings() | {"inner": self.inner.fingerprint()}

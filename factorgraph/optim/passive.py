@@ -58,5 +58,7 @@ class PassiveAggressive(Rule):
 
 def _square(gradient: Gradient) -> float:
     """Sum of squares, float64."""
-    values = np.asarray(gradient.values if isinstance(gradient, Rows) else gradient, np.float64).ravel()
-    return float(values @ values)
+    if isinstance(gradient, Rows):
+        return gradient.square()
+    values = np.asarray(gradient, np.float64)
+    return float(np.vdot(values, values))

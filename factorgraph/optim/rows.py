@@ -27,6 +27,14 @@ class Rows:
     #: Arrays leave sums with rows to `__radd__`.
     __array_ufunc__ = None
 
+    @staticmethod
+    def of(gradient: np.ndarray | Rows) -> Rows:
+        """The same; of an array (one axis or more) the rows that are not all 0."""
+        if isinstance(gradient, Rows):
+            return gradient
+        rows = np.flatnonzero(gradient.reshape(len(gradient), -1).any(1))
+        return Rows(rows, gradient[rows], gradient.shape)
+
     def dense(self) -> np.ndarray:
         """The whole gradient, an array of `shape`."""
         out = np.zeros(self.shape, self.values.dtype)
@@ -51,6 +59,16 @@ class Rows:
         return Rows(rows, values, self.shape)
 
     __radd__ = __add__
+
+    def dot(self, array: np.ndarray) -> float:
+        """⟨self, array⟩, summed in float64."""
+        values = self.values.astype(np.float64, copy=False)
+        return float(np.vdot(values, array.take(self.rows, axis=0)))
+
+    def square(self) -> float:
+        """‖self‖², summed in float64."""
+        values = self.values.astype(np.float64, copy=False)
+        return float(np.vdot(values, values))
 
 
 Gradient = np.ndarray | Rows

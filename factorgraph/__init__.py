@@ -25,6 +25,7 @@ from .factors import (
     TruncatedLinear,
     TruncatedQuadratic,
 )
+from .factors import MLP, External, Factor, Linear, Potts, SparseLinear, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
     Auto,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from .infer.toulbar2 import Toulbar2
     from .infer.trws import TRWS
     from .io import read, write
+    from .labelers.sequence import Constraints, SequenceLabeler
     from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
@@ -73,6 +75,7 @@ __version__ = "0.1.0"
 _LATER = {
     "Annealing": "infer.gibbs",
     "Collapse": "learn",
+    "Constraints": "labelers.sequence",
     "Elimination": "infer.elimination",
     "ExactSearch": "infer.search",
     "Expansion": "infer.expansion",
@@ -82,6 +85,7 @@ _LATER = {
     "Neighbourhoods": "infer.neighbourhoods",
     "PerturbAndMAP": "infer.perturb",
     "SumProduct": "infer.sum_product",
+    "SequenceLabeler": "labelers.sequence",
     "Swap": "infer.expansion",
     "TRWS": "infer.trws",
     "Toulbar2": "infer.toulbar2",
@@ -109,6 +113,7 @@ __all__ = [
     "BruteForce",
     "Cardinality",
     "Collapse",
+    "Constraints",
     "DynamicProgramming",
     "ExactSearch",
     "Elimination",
@@ -138,8 +143,10 @@ __all__ = [
     "Restriction",
     "Run",
     "Samples",
+    "SequenceLabeler",
     "Solution",
     "Solver",
+    "SparseLinear",
     "Status",
     "SumProduct",
     "TRWS",

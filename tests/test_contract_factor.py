@@ -138,6 +138,15 @@ def linear_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: A
     return np.array([sum((x[t, f] * weights[f] for f in range(len(weights))), np.zeros(states)) for t in range(len(x))])
 
 
+def sparse_linear_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: Any) -> np.ndarray:
+    pointers, columns = factor._pairs
+    weights = np.zeros((len(pointers) - 1, factor.columns))
+    for f in range(len(weights)):
+        for p in range(pointers[f], pointers[f + 1]):
+            weights[f, columns[p]] = parameters[factor.param][p]
+    return (rows_of(factor._features, int(np.prod(shape))) @ weights).reshape(-1, *states)
+
+
 def mlp_twin(factor: Any, shape: Any, states: Any, parameters: Any, inputs: Any) -> np.ndarray:
     a, c, b, d = (parameters[f"{factor.param}.{name}.{kind}"] for name in ("hidden", "output") for kind in KINDS)
     out = []
@@ -175,6 +184,7 @@ TWINS: dict[str, Callable[..., np.ndarray]] = {
     "Linear": linear_twin,
     "MLP": mlp_twin,
     "Count": count_twin,
+    "SparseLinear": sparse_linear_twin,
 }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import FactorGraphError
-from . import files
+from . import files, sequences
 
 
 def _demo(commands: Any) -> None:
@@ -83,7 +83,7 @@ def _info(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-COMMANDS = (_demo, files.solve, files.convert, _info)
+COMMANDS = (_demo, sequences.train, sequences.tag, sequences.evaluate, files.solve, files.convert, _info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

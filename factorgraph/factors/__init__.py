@@ -6,6 +6,7 @@ from .external import External
 from .linear import Linear
 from .mlp import MLP
 from .potts import Potts
+from .sparse import SparseLinear
 from .table import Table
 from .truncated import Truncated, TruncatedLinear, TruncatedQuadratic
 
@@ -23,6 +24,7 @@ __all__ = [
     "MLP",
     "Or",
     "Potts",
+    "SparseLinear",
     "Table",
     "Truncated",
     "TruncatedLinear",

@@ -15,7 +15,8 @@ from ..graph import FactorGraph
 from ..infer import Solution, solve
 from ..losses import Loss
 from ..plan import Answers, Group, Plan
-from ..plan.question import read_labels, read_string
+from ..plan.answers import allow, read_known
+from ..plan.question import read_string
 
 #: Appends the variables and factors of one example to a graph.
 Build = Callable[[FactorGraph, Any], object]
@@ -101,7 +102,8 @@ class Declared:
         return np.unique(np.searchsorted(ptr, place[components], side="right") - 1)
 
     def read_answers(self, labels: Sequence[Any]) -> Answers:
-        """The correct answers of all examples, in the form in which `predict` gives them; None and −1 are unknown.
+        """The correct answers of all examples, in the form in which `predict` gives them; None and −1 are unknown. Bool
+        masks over states say which are possible, as in evidence.
 
         Errors: FactorGraphError that names the example, for a wrong number of them, wrong names, shapes, states.
         """
@@ -112,6 +114,7 @@ class Declared:
         plan = self.compile()
         flat = np.full(plan.states.size, -1, np.int32)
         strings: dict[int, np.ndarray] = {}
+        allowed = None
         for i, (groups, given) in enumerate(zip(self.answers, labels)):
             for group, value in _by_group(groups, given, f"Y[{i}]"):
                 here = f"Y[{i}]" if len(groups) == 1 else f"Y[{i}][{group.name!r}]"
@@ -124,8 +127,9 @@ class Declared:
                     strings[group.lattice] = read_string(plan, group, value, here)
                 else:
                     span = slice(group.start, group.start + group.count)
-                    flat[span] = read_labels(np.asarray(value), group, plan.states[span], here)
-        return Answers(plan, flat, strings)
+                    flat[span], mask = read_known(np.asarray(value), group, plan.states[span], here)
+                    allowed = allow(plan, group, mask, allowed)
+        return Answers(plan, flat, strings, allowed)
 
     def evidence(self, given: Any) -> dict[Any, Any]:
         """The answer of the only example as evidence for its graph."""

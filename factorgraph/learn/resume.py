@@ -42,6 +42,8 @@ def settings_of(declared: Declared, answers: Answers, parameters: Parameters, gi
     known = hashlib.sha256(answers.labels.data)
     for lattice, string in sorted(answers.strings.items()):
         known.update(f"{lattice}:{string.tolist()}".encode())
+    if answers.allowed is not None:
+        known.update(answers.allowed.data)
     start = hashlib.sha256()
     for name in sorted(given):
         start.update(name.encode() + parameters[name].tobytes())

@@ -1,8 +1,9 @@
 """Frozen plans: index arrays, questions, restrictions. Nothing here ever holds an energy."""
 
+from .answers import Answers, read_answers
 from .block import Block, Group, Lattices, digest
 from .plan import Plan
-from .question import Answers, Asked, Evidence, Question, find_group, read_answers, read_evidence, read_start
+from .question import Asked, Evidence, Question, find_group, read_evidence, read_start
 from .restrict import Acceptor, Restriction, consecutive_arcs, restrict
 
 __all__ = [

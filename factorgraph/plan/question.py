@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -150,7 +150,7 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
         states = plan.states[group.start : group.start + group.count]
         array = as_array(value, here)
         if array.dtype == bool:
-            mask = _read_mask(array, group, states, here)
+            mask = read_mask(array, group, states, here)
         else:
             labels = read_labels(array, group, states, here)
             owner = np.repeat(labels, states)
@@ -160,7 +160,8 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
     return Evidence(plan, allowed, strings)
 
 
-def _read_mask(array: np.ndarray, group: Group, states: np.ndarray, here: str) -> np.ndarray:
+def read_mask(array: np.ndarray, group: Group, states: np.ndarray, here: str) -> np.ndarray:
+    """bool over the variable states of a group, of a mask (*shape, K) or one (K,) for all."""
     widest = int(states.max(initial=0))
     if array.shape not in {(widest,), (*group.shape, widest)}:
         shapes = " or ".join(dict.fromkeys(map(str, [(*group.shape, widest), (widest,)])))
@@ -219,47 +220,6 @@ def read_string(plan: Plan, group: Group, value: Any, here: str) -> np.ndarray:
     return array.astype(np.int64)
 
 
-class Answers:
-    """Correct answers of a plan, prepared once and reused by losses at every step.
-
-    labels int32 (V,), −1 where nothing is known (latent variables, arcs); `strings` of the lattices by index.
-    """
-
-    def __init__(self, plan: Plan, labels: np.ndarray, strings: Mapping[int, np.ndarray]):
-        self.plan = plan
-        self.labels = labels
-        self.strings = dict(strings)
-        self._memory: dict[Any, Any] = {}
-
-    @cached_property
-    def complete(self) -> np.ndarray:
-        """bool (C,): components whose labelling is fully known, so that completing them needs no inference."""
-        unknown = np.bincount(self.plan.component[self.labels < 0], minlength=self.plan.n_components)
-        out = unknown == 0
-        out[self.plan.lattices.component] = False
-        return out
-
-    @cached_property
-    def evidence(self) -> Evidence:
-        """The answers as evidence."""
-        plan = self.plan
-        if (self.labels < 0).all():
-            return Evidence(plan, None, self.strings)
-        owner = np.repeat(self.labels, plan.states)
-        state = np.arange(owner.size) - np.repeat(plan.offsets[:-1], plan.states)
-        return Evidence(plan, (owner < 0) | (owner == state), self.strings)
-
-    def clamped(self, dtype: Any) -> Any:
-        """The question that completes the latent part of the correct answer."""
-        return self.remember(("clamped", np.dtype(dtype)), lambda: self.evidence.question(dtype))
-
-    def remember(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What `make` gives, made once per key: questions and work space that losses ask for at every step."""
-        if key not in self._memory:
-            self._memory[key] = make()
-        return self._memory[key]
-
-
 def read_start(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
     """int32 (V,) of labels {name: labels} that a search starts from, latents too; −1 where unknown, and for arcs."""
     out = np.full(plan.states.size, -1, np.int32)
@@ -269,26 +229,3 @@ def read_start(plan: Plan, labels: Mapping[Any, Any]) -> np.ndarray:
             span, here = slice(group.start, group.start + group.count), f"initial[{group.name!r}]"
             out[span] = read_labels(as_array(value, here), group, plan.states[span], here)
     return out
-
-
-def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers, where: str = "answers") -> Answers:
-    """Answers from {name: labels} (or {(example, name): labels}); strings for lattices."""
-    if isinstance(answers, Answers):
-        return answers
-    labels = np.full(plan.states.size, -1, np.int32)
-    strings: dict[int, np.ndarray] = {}
-    groups = {(g.example, g.name): g for g in plan.groups}
-    for key, value in answers.items():
-        group = groups.get(key) if isinstance(key, tuple) else None
-        group = group or find_group(plan, key, where)
-        here = f"{where}[{group.name!r}]"
-        if group.latent:
-            raise FactorGraphError(f"{here}: latent variables have no answer; leave it out")
-        if value is None:
-            continue
-        if group.lattice >= 0:
-            strings[group.lattice] = read_string(plan, group, value, here)
-        else:
-            span = slice(group.start, group.start + group.count)
-            labels[span] = read_labels(as_array(value, here), group, plan.states[span], here)
-    return Answers(plan, labels, strings)

@@ -1,9 +1,10 @@
 """Frozen plans: index arrays, questions, restrictions. Nothing here ever holds an energy."""
 
+from .acceptor import Acceptor
 from .block import Block, Group, Lattices, digest
 from .plan import Plan
 from .question import Answers, Asked, Evidence, Question, find_group, read_answers, read_evidence, read_start
-from .restrict import Acceptor, Restriction, consecutive_arcs, restrict
+from .restrict import Restriction, consecutive_arcs, restrict
 
 __all__ = [
     "Acceptor",

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .infer.toulbar2 import Toulbar2
     from .infer.trws import TRWS
     from .io import read, write
+    from .labelers.segment import SegmentLabeler
+    from .labelers.segmentation import Segmentation
     from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
@@ -61,6 +63,8 @@ _LATER = {
     "Toulbar2": "infer.toulbar2",
     "Model": "learn",
     "Run": "learn",
+    "SegmentLabeler": "labelers.segment",
+    "Segmentation": "labelers.segmentation",
     "collapse_report": "learn",
     "learn": "learn",
     "losses": "losses",
@@ -99,6 +103,8 @@ __all__ = [
     "Restriction",
     "Run",
     "Samples",
+    "SegmentLabeler",
+    "Segmentation",
     "Solution",
     "Solver",
     "Status",

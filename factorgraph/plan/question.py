@@ -136,8 +136,9 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
     allowed = None
     strings: dict[int, np.ndarray] = {}
     grammars: dict[int, Acceptor] = {}
+    groups = {(g.example, g.name): g for g in plan.groups}
     for key, value in evidence.items():
-        group = find_group(plan, key, where)
+        group = groups.get(key) or find_group(plan, key, where)
         here = f"{where}[{group.name!r}]"
         if group.latent:
             raise FactorGraphError(
@@ -286,8 +287,7 @@ def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers, where: str = 
     strings: dict[int, np.ndarray] = {}
     groups = {(g.example, g.name): g for g in plan.groups}
     for key, value in answers.items():
-        group = groups.get(key) if isinstance(key, tuple) else None
-        group = group or find_group(plan, key, where)
+        group = groups.get(key) or find_group(plan, key, where)
         here = f"{where}[{group.name!r}]"
         if group.latent:
             raise FactorGraphError(f"{here}: latent variables have no answer; leave it out")

@@ -176,8 +176,10 @@ def restrict(plan: Plan, acceptors: Mapping[int, Acceptor]) -> Restriction:
         base = block.start + table[factor] * block.size
         chosen = chosen[which]
         sizes = arcs.kept[chosen]
-        for shape in np.unique(sizes, axis=0):
-            same = (sizes == shape).all(1)
+        span = int(sizes.max(initial=0)) + 1
+        shapes = np.ravel_multi_index(tuple(sizes.T), (span,) * sizes.shape[1])
+        for number in np.flatnonzero(np.bincount(shapes)):
+            shape, same = np.array(np.unravel_index(number, (span,) * sizes.shape[1])), shapes == number
             index = _entries(block, base[same], arcs, chosen[same], shape)
             dims = tuple(int(k) for k in shape)
             append(dims, DENSE, plain.size + chosen[same], None, index.reshape(len(index), -1), dims, True)

@@ -39,8 +39,8 @@ Image = NDArray[np.float32]
 
 
 def segment(image: ArrayLike) -> Segmentation:
-    """The segmentation graph of a line image (8, W) with ink from 0 to 1: arcs sorted by (start, end), cuts are columns,
-    features those of `segment_features`.
+    """The segmentation graph of a line image (8, W) with ink from 0 to 1; arcs are sorted by (start, end), cuts are
+    columns, features those of `segment_features`.
 
     Raises FactorGraphError for an image that is not 8 rows high, not finite, not in 0..1, too narrow or blank.
 

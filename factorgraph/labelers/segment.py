@@ -112,7 +112,7 @@ class SegmentLabeler(BaseEstimator):
                 stacklevel=2,
             )
         run = train(
-            Model(self._build),
+            self.model,
             lines,
             [self._encode(string) if reached else None for string, reached in zip(strings, self.reachable_)],
             loss=loss,
@@ -150,7 +150,7 @@ class SegmentLabeler(BaseEstimator):
         return [self._decode(labels) for labels in declared.predictions(found)]
 
     def predict_k_best(self, X: Iterable[Any], k: int) -> list[list[tuple[Any, float]]]:
-        """Per input its k best strings, each with its energy (segmentation minimised), ascending; fewer if there are."""
+        """Per input its k best strings, or all if there are fewer, each with its energy, segmentation minimised."""
         declared, evidence = self._declare(X, "predict_k_best")
         ranked = k_best(declared.graph, k, evidence, self.parameters_, each=True)
         out: list[list[tuple[Any, float]]] = [[] for _ in range(declared.count)]
@@ -190,7 +190,7 @@ class SegmentLabeler(BaseEstimator):
     def cut(self, X: Iterable[Any]) -> list[Segmentation]:
         """What the cutter makes of every input; what is a Segmentation already stays so.
 
-        Raises FactorGraphError, which names the input, for features that do not fit the arcs."""
+        Raises FactorGraphError for features that do not fit the arcs; the input is named."""
         cutter, out = self.cutter or segment, []
         for i, x in enumerate(X):
             if isinstance(x, Segmentation):
@@ -234,7 +234,7 @@ class SegmentLabeler(BaseEstimator):
         missing = sorted(set(json.loads(contents.settings["given"])) - objects.keys())
         if missing:
             raise FactorGraphError(
-                f"SegmentLabeler.load: expected {listed(missing)} as they were given to the labeler that was saved; got "
+                f"SegmentLabeler.load: expected {listed(missing)}, as the labeler that was saved had them; got "
                 f"{listed(objects)}. Functions are not in the file: load(path, {missing[0]}=…)"
             )
         out, arrays = cls(**(contents.values["plain"] | objects)), contents.arrays
@@ -247,6 +247,11 @@ class SegmentLabeler(BaseEstimator):
         return out
 
     # ---------------------------------------------------------------- inside
+
+    @property
+    def model(self) -> Model:
+        """The architecture, of what `cut` gives and strings of states; `fit` must have seen the symbols."""
+        return Model(self._build)
 
     def _build(self, g: FactorGraph, line: Segmentation) -> None:
         """One input as a lattice."""
@@ -270,7 +275,7 @@ class SegmentLabeler(BaseEstimator):
             return self.loss
         if self.loss not in LOSSES:
             raise FactorGraphError(
-                f"SegmentLabeler: expected loss to be one of {listed(LOSSES)}, or an object of losses; got {self.loss!r}"
+                f"SegmentLabeler: expected loss {listed(LOSSES)}, or an object of losses; got {self.loss!r}"
             )
         made: losses.Loss = LOSSES[self.loss](**({} if self.latent is None else {"latent": self.latent}))
         return made
@@ -278,7 +283,7 @@ class SegmentLabeler(BaseEstimator):
     def _declare(self, X: Iterable[Any], where: str) -> tuple[Declared, dict[Any, Any]]:
         """All inputs as one graph, and the grammar as evidence."""
         self._check_fitted(where)
-        declared = Model(self._build).declare(self.cut(X))
+        declared = self.model.declare(self.cut(X))
         if self.grammar is None:
             return declared, {}
         grammar = self.grammar.over(self.classes_.tolist())

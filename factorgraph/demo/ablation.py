@@ -34,7 +34,7 @@ SEEDS = (0, 1, 2)
 #: Passes of the energy loss: it has collapsed by then.
 COLLAPSED = 2
 #: Rate and l2 of Adam, chosen as those of FULL were.
-PERCEPTRON, HINGE = (4e-3, 0.0), (4e-3, 1e-3)
+PERCEPTRON, HINGE = (2e-3, 0.0), (4e-3, 1e-3)
 NAMES = ("hidden.weight", "hidden.bias", "output.weight", "output.bias")
 Errors = tuple[float, float]
 

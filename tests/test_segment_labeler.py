@@ -172,6 +172,9 @@ def test_strings_that_no_path_spells_are_reported_and_left_out() -> None:
         m = labeler(epochs=1).fit(X, y)
     assert np.flatnonzero(~m.reachable_).tolist() == [3, 7]
     assert np.flatnonzero(~m.reachable(X[:2], [y[0], "xyz"])).tolist() == [1]
+    kept = [i for i in range(20) if i not in (3, 7)]
+    without = labeler(epochs=1).fit([X[i] for i in kept], [y[i] for i in kept])
+    assert (m.parameters_["recogniser"] == without.parameters_["recogniser"]).all()
     assert m.align(X[3:4], y[3:4])[0].shape == (0, 2)
     assert not labeler().reachable([X[3]], [""])[0]
 

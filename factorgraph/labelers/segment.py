@@ -32,7 +32,7 @@ from ..optim import Adam, Rule
 from ..plan import Acceptor
 from .handwriting import segment
 from .metrics import character_error, string_error
-from .segmentation import Segmentation
+from .segmentation import Segmentation, cut
 
 #: What the names of losses stand for.
 LOSSES = {
@@ -90,8 +90,6 @@ class SegmentLabeler(BaseEstimator):
         self.random_state = random_state
         self.progress = progress
 
-    # ---------------------------------------------------------------- learning
-
     def fit(self, X: Iterable[Any], y: Sequence[Any], initial: Any = None) -> SegmentLabeler:
         """Learn from inputs and their strings. initial: parameters to start from, e.g. those of another labeler.
 
@@ -104,8 +102,8 @@ class SegmentLabeler(BaseEstimator):
         self.classes_ = np.array(sorted({k for string in strings for k in string}))
         self.joined_ = all(isinstance(string, str) for string in y)
         self.reachable_ = self.reachable(lines, y)
-        if not self.reachable_.all():
-            lost = np.flatnonzero(~self.reachable_)
+        kept, lost = np.flatnonzero(self.reachable_), np.flatnonzero(~self.reachable_)
+        if lost.size:
             warnings.warn(
                 f"SegmentLabeler.fit: {lost.size} of {len(lines)} strings are spelled by no path and are left out "
                 f"(the first is y[{lost[0]}]). A cutter with more candidate boundaries would reach them",
@@ -113,15 +111,14 @@ class SegmentLabeler(BaseEstimator):
             )
         run = train(
             self.model,
-            lines,
-            [self._encode(string) if reached else None for string, reached in zip(strings, self.reachable_)],
+            [lines[i] for i in kept],
+            [self._encode(strings[i]) for i in kept],
             loss=loss,
             optimizer=self.optimizer or Adam(8e-3, schedule="linear"),
             epochs=self.epochs,
             batch=self.batch_size,
             seed=self.random_state,
             progress=self.progress,
-            unreachable="skip",
             initial=initial,
         )
         self.parameters_, self.history_ = run.parameters, run.history
@@ -139,8 +136,6 @@ class SegmentLabeler(BaseEstimator):
             fits = len(string) < lengths.size and bool(lengths[len(string)])
             out[i] = fits and (known is None or known.issuperset(string))
         return out
-
-    # ---------------------------------------------------------------- answers
 
     def predict(self, X: Iterable[Any]) -> list[Any]:
         """The string of least energy of every input, within the grammar if there is one: a str where `fit` was given
@@ -191,26 +186,7 @@ class SegmentLabeler(BaseEstimator):
         """What the cutter makes of every input; what is a Segmentation already stays so.
 
         Raises FactorGraphError for features that do not fit the arcs; the input is named."""
-        cutter, out = self.cutter or segment, []
-        for i, x in enumerate(X):
-            if isinstance(x, Segmentation):
-                out.append(x)
-                continue
-            try:
-                line = cutter(x)
-            except FactorGraphError as error:
-                raise FactorGraphError(f"SegmentLabeler: X[{i}]: {error}") from error
-            if self.features is not None:
-                line = Segmentation(line.cuts, line.start, line.end, np.asarray(self.features(x, line.spans)))
-            if np.ndim(line.features) != 2 or len(line.features) != len(line.start):
-                raise FactorGraphError(
-                    f"SegmentLabeler: X[{i}]: expected features of shape ({len(line.start)}, D), one row per arc; got "
-                    f"{np.shape(line.features)}"
-                )
-            out.append(line)
-        return out
-
-    # ---------------------------------------------------------------- files
+        return cut(X, self.cutter or segment, self.features)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was learned to an npz file, in one step. Functions and objects among the parameters are not in it
@@ -245,8 +221,6 @@ class SegmentLabeler(BaseEstimator):
             symbols = tuple(out.classes_.tolist())
             out.grammar = Acceptor(arrays["grammar.delta"], arrays["grammar.accepting"], symbols)
         return out
-
-    # ---------------------------------------------------------------- inside
 
     @property
     def model(self) -> Model:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from factorgraph.errors import FactorGraphError
 
 Ints = NDArray[np.int64]
 
@@ -40,3 +43,27 @@ class Segmentation:
         for start, end in zip(self.start[order].tolist(), self.end[order].tolist()):
             reached[end] |= reached[start] << 1
         return np.array([bit == "1" for bit in reversed(f"{reached[last]:b}")])
+
+
+def cut(
+    X: Iterable[Any], cutter: Callable[[Any], Segmentation], features: Callable[[Any, Ints], Any] | None = None
+) -> list[Segmentation]:
+    """What the cutter makes of every input, with features of its own or computed from (input, spans); what is a
+    Segmentation already stays so. Raises FactorGraphError, which names the input, for features that do not fit."""
+    out = []
+    for i, x in enumerate(X):
+        if isinstance(x, Segmentation):
+            out.append(x)
+            continue
+        try:
+            line = cutter(x)
+        except FactorGraphError as error:
+            raise FactorGraphError(f"SegmentLabeler: X[{i}]: {error}") from error
+        seen = np.asarray(line.features if features is None else features(x, line.spans))
+        if seen.ndim != 2 or len(seen) != len(line.start):
+            raise FactorGraphError(
+                f"SegmentLabeler: X[{i}]: expected features of shape ({len(line.start)}, D), one row per arc; got "
+                f"{seen.shape}"
+            )
+        out.append(Segmentation(line.cuts, line.start, line.end, seen))
+    return out

@@ -21,11 +21,11 @@ from .factors import (
     Linear,
     Or,
     Potts,
+    SparseLinear,
     Table,
     TruncatedLinear,
     TruncatedQuadratic,
 )
-from .factors import MLP, External, Factor, Linear, Potts, SparseLinear, Table, TruncatedLinear, TruncatedQuadratic
 from .graph import FactorGraph, Lattice, Variables
 from .infer import (
     Auto,
@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from .infer.toulbar2 import Toulbar2
     from .infer.trws import TRWS
     from .io import read, write
+    from .labelers.segment import SegmentLabeler
+    from .labelers.segmentation import Segmentation
     from .labelers.sequence import Constraints, SequenceLabeler
     from .learn import Collapse, Model, Run, collapse_report, train
 
@@ -92,6 +94,8 @@ _LATER = {
     "TreeReweighted": "infer.sum_product",
     "Model": "learn",
     "Run": "learn",
+    "SegmentLabeler": "labelers.segment",
+    "Segmentation": "labelers.segmentation",
     "collapse_report": "learn",
     "continuous": "infer.continuous",
     "interop": "interop",
@@ -144,6 +148,8 @@ __all__ = [
     "Run",
     "Samples",
     "SequenceLabeler",
+    "SegmentLabeler",
+    "Segmentation",
     "Solution",
     "Solver",
     "SparseLinear",

@@ -26,6 +26,8 @@ WIDTH, DPI = 1200, 100
 MARGIN, GUTTER, TITLE = 24, 40, 48
 #: Left of each image: the truth, a word and its symbols. Below it: the reading. Then a gap.
 WORD, SYMBOL, READING, GAP = 62, 11, 28, 18
+#: Arcs that are less probable are not drawn.
+LEAST = 0.01
 #: Symbols of a truth that are printed at most.
 LONGEST = 24
 #: At most this many pixels of the picture per pixel of an image, each way; a whole number unless the image is huge.
@@ -66,6 +68,41 @@ def draw_lines(
         x, y = MARGIN + k % columns * (room + GUTTER), top + k // columns * cell
         _draw_line(axes, (x, y, x + aside), zoom, *line)
     axes.set(xlim=(0, WIDTH), ylim=(figure.get_figheight() * DPI, 0))
+    _save(figure, Path(path))
+
+
+def draw_lattice(
+    path: str | os.PathLike[str],
+    image: ArrayLike,
+    cuts: ArrayLike,
+    spans: ArrayLike,
+    chances: ArrayLike,
+    readings: Sequence[Sequence[Any]],
+    segments: Sequence[ArrayLike],
+    energies: Sequence[float],
+) -> None:
+    """Draw a line of writing, its candidate cuts, its likely arcs, and what it may say, the best reading first: a PNG.
+
+    spans: (arcs, 2) columns; chances: (arcs, symbols), of lying on the path. Of reading r, symbol i is written between
+    the columns segments[r][i]; energies[r] stands beside it. Raises FactorGraphError as draw_lines does.
+    """
+    ink, arcs, likely = np.asarray(image, np.float32), np.asarray(spans), np.asarray(chances).sum(1)
+    figure = _figure("draw_lattice", WIDTH / DPI, 6.0)
+    top, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
+    top.imshow(ink, cmap="gray_r", vmin=0, vmax=DARKEST, extent=(0, ink.shape[1], ink.shape[0], 0), aspect="auto")
+    top.vlines(np.asarray(cuts), 0, ink.shape[0], color=CUT, linewidth=1.0)
+    shown = [a for a in np.argsort(-likely, kind="stable") if likely[a] > LEAST]
+    for row, (reading, parts, energy) in enumerate(zip(readings, segments, energies, strict=True)):
+        colour = RIGHT if row == 0 else WRONG
+        for symbol, (left, right) in zip(reading, np.asarray(parts), strict=True):
+            below.plot([left + 0.1, right - 0.1], [-row, -row], color=colour, linewidth=2)
+            below.text((left + right) / 2, -row + 0.1, str(symbol), color=colour, ha="center", weight="bold")
+        below.text(ink.shape[1] + 0.3, -row, f"{energy:.2f}", color=colour, va="center")
+    for row, a in enumerate(shown, start=1):
+        below.plot(arcs[a] + [0.1, -0.1], [row, row], color=TEXT, linewidth=4, alpha=float(min(1.0, likely[a])))
+        below.text(arcs[a, 1], row, f" {likely[a]:.2f}", color=TEXT, va="center", fontsize=8)
+    below.set(yticks=[0, 1], yticklabels=["readings", "likely arcs"], xlim=(0, ink.shape[1] + 3))
+    top.set(yticks=[], title="candidate cuts, likely arcs and their probabilities, readings and their energies")
     _save(figure, Path(path))
 
 

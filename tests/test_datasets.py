@@ -58,6 +58,24 @@ def test_every_line_is_the_maximum_of_its_digits(lines: DigitLines) -> None:
                 )
 
 
+def test_ordered_lines_are_tested_on_the_last_images() -> None:
+    lines = digit_lines(train=20, test=20, ordered=True)
+    np.testing.assert_array_equal(lines.train_digits.source, np.arange(1200))
+    np.testing.assert_array_equal(lines.test_digits.source, np.arange(1200, 1797))
+
+
+def test_varied_digits_are_like_those_they_vary() -> None:
+    same, varied = digit_lines(train=50, test=50), digit_lines(train=50, test=50, vary=0.1)
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(same.test, varied.test))
+    for line in varied.train:
+        assert line.image.dtype == np.float32 and 0 <= line.image.min() and line.image.max() <= 1
+        assert line.spans[0, 0] == 1 and line.spans[-1, 1] == line.image.shape[1] - 1
+    ink = [np.mean([line.image.mean() for line in each.train]) for each in (same, varied)]
+    assert 0.75 < ink[1] / ink[0] < 1  # interpolated: a little lighter
+    again = digit_lines(train=10, test=0, vary=0.1)
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(again.train, varied.train))
+
+
 def test_one_seed_drives_everything_and_more_lines_begin_with_fewer(lines: DigitLines) -> None:
     few, other = digit_lines(train=20, test=10), digit_lines(train=20, test=10, seed=1)
     for half in ("train", "test"):
@@ -73,6 +91,8 @@ def test_bad_numbers_are_refused(arguments: dict[str, object]) -> None:
     (name,) = arguments
     with pytest.raises(FactorGraphError, match=f"digit_lines: expected {name} to be a non-negative integer; got"):
         digit_lines(**arguments)  # type: ignore[arg-type]
+    with pytest.raises(FactorGraphError, match="digit_lines: expected vary to be a number from 0 to 1; got -0.1"):
+        digit_lines(vary=-0.1)
 
 
 @pytest.mark.data

@@ -14,13 +14,13 @@ from factorgraph.errors import FactorGraphError
 from factorgraph.labelers.fixed import STIFFNESS, FixedSegmentation, _even_cuts
 from factorgraph.labelers.handwriting import (
     FEATURES,
-    Segmentation,
     candidate_arcs,
     candidate_cuts,
     segment,
     segment_features,
 )
 from factorgraph.labelers.metrics import character_error, edit_distance, string_error
+from factorgraph.labelers.segmentation import Segmentation
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,9 @@ def _demo(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of every random choice (default: 0)")
     parser.add_argument("--quick", action="store_true", help="a few hundred lines, a few seconds: to see that it runs")
+    parser.add_argument(
+        "--full", action="store_true", help="what each part of the reader is worth, on three seeds: many minutes"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument(
         "--picture",
@@ -43,9 +46,15 @@ def _demo(commands: Any) -> None:
         from ..demo import FULL, QUICK, run
 
         _check_picture(arguments.picture, parser)
+        size = QUICK if arguments.quick else FULL
+        if arguments.full:
+            from ..demo.ablation import ablation
+
+            ablation(size, say=lambda line: print(line, flush=True), picture=arguments.picture)
+            return 0
         report = run(
             arguments.seed,
-            QUICK if arguments.quick else FULL,
+            size,
             arguments.picture,
             say=(lambda line: None) if arguments.json else (lambda line: print(line, flush=True)),
             progress=sys.stderr.isatty(),

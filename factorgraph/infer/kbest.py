@@ -3,7 +3,7 @@
 Every component is ranked by itself (Solver.rank), then the k least sums of one answer of each are formed. A component
 with latents is ranked by Lawler's partition over its answers (Lawler 1972): the best answer of a cell of answers splits
 the rest of the cell into one cell per variable (this variable differs, the earlier ones agree); each is asked with a
-bias.
+bias. A lattice with a grammar is asked again and again, for the best string of the grammar that was not found yet.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..kernels.simd import buffer
 from ..kernels.structure import LATTICE
-from ..plan import Asked, Evidence, Plan, read_evidence
+from ..plan import Acceptor, Asked, Evidence, Plan, Question, read_evidence, restrict
 from .latent import check_latent, hidden, marginalise
 from .ranking import Ranking, best_sums
 from .solution import Solution, Status
@@ -118,12 +118,42 @@ def _rank(plan: Plan, energies: np.ndarray, known: Evidence, solver: Solver, fir
         return ranking
     asked = Evidence(plan, known.allowed).question(energies.dtype).of(plan, energies)
     asked = asked.wide() if energies.dtype == np.float32 else asked
-    if (plain := ~fixed & ~latent).any():
+    ruled = np.zeros_like(fixed)
+    ruled[[plan.lattices.component[i] for i in known.grammars]] = True
+    if (plain := ~fixed & ~latent & ~ruled).any():
         rest = asked.part(plain)
         ranking.put(rest.components, plan, rest.components, solver.rank(rest, int(most)))
     _rank_answers(asked.part(~fixed & latent), solver, ranking)
+    _rank_strings(asked, known, solver, ranking)
     summed = [evaluate(asked._replace(bias=np.zeros(0)), labels)[0] for labels in ranking.labels]
     return ranking.in_order(plan, np.where(ranking.energies == np.inf, np.inf, np.stack(summed, 1)))
+
+
+def _rank_strings(asked: Asked, known: Evidence, solver: Solver, ranking: Ranking) -> None:
+    """The strings of lattices with a grammar: each the best of those of the grammar that are not found yet."""
+    plan, lattices = asked.plan, asked.plan.lattices
+    excluded: dict[int, list[np.ndarray]] = {i: [] for i in known.grammars}
+    for rank in range(1, ranking.energies.shape[1]):
+        acceptors = {}
+        for i, strings in excluded.items():
+            span = slice(lattices.ptr[i], lattices.ptr[i + 1])
+            labels = ranking.labels[rank - 1, lattices.var[span]][np.argsort(lattices.start[span], kind="stable")]
+            strings.append(labels[labels >= 0])
+            if strings[-1].size:
+                grammar = known.grammars[i]
+                acceptors[i] = grammar & Acceptor.excluding(strings, grammar.delta.shape[1])
+        if not acceptors:
+            return
+        excluded = {i: excluded[i] for i in acceptors}
+        components = np.sort(lattices.component[list(acceptors)])
+        product = restrict(plan, acceptors)
+        rest = Question(None, product).of(plan, asked.energies, components)
+        answer = Answer.empty(rest.plan)
+        solver.minimise(rest, answer)
+        found = answer.status[components] != Status.INFEASIBLE
+        ranking.energies[components[found], rank] = evaluate(rest, answer.labels)[0][found]
+        inside = plan.inside(components[found])
+        ranking.labels[rank, inside] = product.labels(answer.labels)[inside]
 
 
 def _rank_answers(asked: Asked, solver: Solver, ranking: Ranking) -> None:

@@ -72,14 +72,17 @@ def product_arcs(start, end, states, nodes, delta, live, number, arcs, choices):
             if not live[start[a] * count + q]:
                 continue
             for i in range(a, b):
-                for r in range(count):
-                    if not live[end[i] * count + r]:
+                for k in range(states[i]):
+                    r = delta[q, k]
+                    if r < 0 or not live[end[i] * count + r]:
                         continue
                     kept = 0
-                    for k in range(states[i]):
-                        if delta[q, k] == r:
+                    for j in range(states[i]):
+                        if delta[q, j] == r:
+                            if j < k:  # this arc came with its first state
+                                break
                             if chosen + kept < choices.size:
-                                choices[chosen + kept] = k
+                                choices[chosen + kept] = j
                             kept += 1
                     if kept:
                         if written < arcs.shape[0]:

@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike
 
 from factorgraph.datasets import Line
 from factorgraph.errors import FactorGraphError
-from factorgraph.labelers.handwriting import MIN_WIDTH, Image, Ints, check_image, segment_features
+from factorgraph.labelers.handwriting import MIN_WIDTH, Image, check_image, segment_features
+from factorgraph.labelers.segmentation import Ints
 
 #: Ink that one column (squared) of uneven width is worth. Chosen by the true boundaries hit on training lines.
 STIFFNESS = 0.5

@@ -14,13 +14,13 @@ Haffner, "Gradient-based learning applied to document recognition" (1998), secti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from factorgraph.errors import FactorGraphError
+from factorgraph.labelers.segmentation import Ints, Segmentation
 
 #: Rows of a line image, and rows and columns of a segment's picture.
 ROWS = 8
@@ -36,32 +36,11 @@ MAX_INK = 10
 FEATURES = ROWS * ROWS + 3
 
 Image = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """The segmentation graph of one line: nodes 0..n are cuts, arcs are candidate segments.
-
-    cuts:     (n+1,) int64, columns, increasing; cuts[0] = 0 and cuts[n] = W.
-    start:    (arcs,) int64, node where each arc begins; arcs are sorted by (start, end), and start < end.
-    end:      (arcs,) int64, node where it ends.
-    features: (arcs, 67) float32, see `segment_features`.
-    """
-
-    cuts: Ints
-    start: Ints
-    end: Ints
-    features: Image
-
-    @property
-    def spans(self) -> Ints:
-        """(arcs, 2) int64, columns: arc a covers image[:, spans[a, 0]:spans[a, 1]]."""
-        return np.stack([self.cuts[self.start], self.cuts[self.end]], axis=1)
 
 
 def segment(image: ArrayLike) -> Segmentation:
-    """The segmentation graph of a line image (8, W) with ink from 0 to 1.
+    """The segmentation graph of a line image (8, W) with ink from 0 to 1; arcs are sorted by (start, end), cuts are
+    columns, features those of `segment_features`.
 
     Raises FactorGraphError for an image that is not 8 rows high, not finite, not in 0..1, too narrow or blank.
 

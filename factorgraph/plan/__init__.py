@@ -1,10 +1,11 @@
 """Frozen plans: index arrays, questions, restrictions. Nothing here ever holds an energy."""
 
+from .acceptor import Acceptor
 from .answers import Answers, read_answers
 from .block import Block, Group, Lattices, digest
 from .plan import Plan
 from .question import Asked, Evidence, Question, find_group, read_evidence, read_start
-from .restrict import Acceptor, Restriction, consecutive_arcs, restrict
+from .restrict import Restriction, consecutive_arcs, restrict
 
 __all__ = [
     "Acceptor",

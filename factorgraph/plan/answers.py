@@ -70,8 +70,7 @@ def read_answers(plan: Plan, answers: Mapping[Any, Any] | Answers, where: str = 
     strings: dict[int, np.ndarray] = {}
     groups = {(g.example, g.name): g for g in plan.groups}
     for key, value in answers.items():
-        group = groups.get(key) if isinstance(key, tuple) else None
-        group = group or find_group(plan, key, where)
+        group = groups.get(key) or find_group(plan, key, where)
         here = f"{where}[{group.name!r}]"
         if group.latent:
             raise FactorGraphError(f"{here}: latent variables have no answer; leave it out")

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..errors import FactorGraphError, listed
 from ..kernels.simd import buffer, with_slack
+from .acceptor import Acceptor
 from .block import Group
-from .restrict import Acceptor, Restriction, restrict
+from .restrict import Restriction, read_grammar, restrict
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -79,19 +80,21 @@ class Question:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known: allowed states (bool over variable states, None: all) and the strings of some lattices."""
+    """What is known: allowed states (bool over variable states, None: all), and of some lattices the string, or an
+    acceptor of the strings that are possible."""
 
     plan: Plan
     allowed: np.ndarray | None = None
     strings: Mapping[int, np.ndarray] = field(default_factory=dict)
+    grammars: Mapping[int, Acceptor] = field(default_factory=dict)
 
     @cached_property
     def restriction(self) -> Restriction | None:
-        """The derived plan in which the lattices spell their strings."""
-        if not self.strings:
+        """The derived plan in which the lattices spell their strings, or some string of their grammars."""
+        if not self.strings and not self.grammars:
             return None
         lat = self.plan.lattices
-        acceptors = {}
+        acceptors = dict(self.grammars)
         for i, string in self.strings.items():
             arcs = lat.var[lat.ptr[i] : lat.ptr[i + 1]]
             acceptors[i] = Acceptor.spelling(string, int(self.plan.states[arcs].max()))
@@ -124,7 +127,7 @@ def find_group(plan: Plan, key: Any, where: str) -> Group:
 
 
 def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "evidence") -> Evidence:
-    """Check user evidence: ints (−1 or None: unobserved), bool masks over states, strings for lattices.
+    """Check user evidence: ints (−1 or None: unobserved), bool masks over states, strings or acceptors for lattices.
 
     Errors: FactorGraphError for unknown names, latents, wrong shapes, states out of range, masks that allow nothing.
     """
@@ -132,14 +135,19 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
         return Evidence(plan)
     allowed = None
     strings: dict[int, np.ndarray] = {}
+    grammars: dict[int, Acceptor] = {}
+    groups = {(g.example, g.name): g for g in plan.groups}
     for key, value in evidence.items():
-        group = find_group(plan, key, where)
+        group = groups.get(key) or find_group(plan, key, where)
         here = f"{where}[{group.name!r}]"
         if group.latent:
             raise FactorGraphError(
                 f"{here}: latent variables are never observed; got {value!r}. Declare it without latent=True"
             )
         if value is None:
+            continue
+        if isinstance(value, Acceptor):
+            grammars[group.lattice] = read_grammar(plan, group, value, here)
             continue
         if group.lattice >= 0:
             strings[group.lattice] = read_string(plan, group, value, here)
@@ -157,7 +165,7 @@ def read_evidence(plan: Plan, evidence: Mapping[Any, Any] | None, where: str = "
             state = np.arange(owner.size) - np.repeat(np.cumsum(states) - states, states)
             mask = (owner < 0) | (owner == state)
         allowed[span] &= mask
-    return Evidence(plan, allowed, strings)
+    return Evidence(plan, allowed, strings, grammars)
 
 
 def read_mask(array: np.ndarray, group: Group, states: np.ndarray, here: str) -> np.ndarray:

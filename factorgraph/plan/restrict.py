@@ -7,59 +7,21 @@ them, gradients added back, so no algorithm knows whether it works on a restrict
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import FactorGraphError
+from ..errors import FactorGraphError, listed
 from ..kernels.product import live_pairs, product_arcs
 from ..kernels.simd import buffer
 from ..kernels.tables import DENSE, POTTS
-from .block import Block, Lattices
+from .acceptor import Acceptor
+from .block import Block, Group, Lattices
 
 if TYPE_CHECKING:
     from .plan import Plan
-
-
-@dataclass(frozen=True)
-class Acceptor:
-    """Deterministic automaton over states: from q the state k leads to `delta[q, k]` (−1: nowhere); it starts in 0.
-
-    delta int32 (Q, K); accepting bool (Q,).
-    """
-
-    delta: np.ndarray
-    accepting: np.ndarray
-
-    @staticmethod
-    def everything(states: int) -> Acceptor:
-        """Accepts every string."""
-        return Acceptor(np.zeros((1, states), np.int32), np.ones(1, bool))
-
-    @staticmethod
-    def spelling(string: Sequence[int] | np.ndarray, states: int) -> Acceptor:
-        """Accepts exactly `string`."""
-        steps = np.asarray(string, np.int64)
-        delta = np.full((steps.size + 1, states), -1, np.int32)
-        delta[np.arange(steps.size), steps] = np.arange(1, steps.size + 1)
-        return Acceptor(delta, np.arange(steps.size + 1) == steps.size)
-
-    @staticmethod
-    def excluding(strings: Sequence[Sequence[int] | np.ndarray], states: int) -> Acceptor:
-        """Accepts every string but these: their prefix tree, and one state for whatever has left it."""
-        tree: dict[tuple[int, ...], int] = {(): 0}
-        for string in strings:
-            for n in range(1, len(string) + 1):
-                tree.setdefault(tuple(int(k) for k in string[:n]), len(tree))
-        delta = np.full((len(tree) + 1, states), len(tree), np.int32)
-        for prefix, q in tree.items():
-            if prefix:
-                delta[tree[prefix[:-1]], prefix[-1]] = q
-        accepting = np.ones(len(tree) + 1, bool)
-        accepting[[tree[tuple(int(k) for k in string)] for string in strings]] = False
-        return Acceptor(delta, accepting)
 
 
 @dataclass(frozen=True)
@@ -214,8 +176,10 @@ def restrict(plan: Plan, acceptors: Mapping[int, Acceptor]) -> Restriction:
         base = block.start + table[factor] * block.size
         chosen = chosen[which]
         sizes = arcs.kept[chosen]
-        for shape in np.unique(sizes, axis=0):
-            same = (sizes == shape).all(1)
+        span = int(sizes.max(initial=0)) + 1
+        shapes = np.ravel_multi_index(tuple(sizes.T), (span,) * sizes.shape[1])
+        for number in np.flatnonzero(np.bincount(shapes)):
+            shape, same = np.array(np.unravel_index(number, (span,) * sizes.shape[1])), shapes == number
             index = _entries(block, base[same], arcs, chosen[same], shape)
             dims = tuple(int(k) for k in shape)
             append(dims, DENSE, plain.size + chosen[same], None, index.reshape(len(index), -1), dims, True)
@@ -251,6 +215,20 @@ def _check_acceptor(plan: Plan, lattice: Any, acceptor: Acceptor) -> None:
             f"restrict: expected an acceptor with delta of shape (Q, {states}) into −1 … Q − 1 and accepting (Q,); got "
             f"{delta.shape} and {accepting.shape}"
         )
+
+
+def read_grammar(plan: Plan, group: Group, grammar: Acceptor, here: str) -> Acceptor:
+    """The acceptor over the states of a lattice."""
+    if group.lattice < 0:
+        raise FactorGraphError(
+            f"{here}: expected labels, an Acceptor is for lattices; got one of {grammar.delta.shape}"
+        )
+    if grammar.symbols is not None:
+        raise FactorGraphError(
+            f"{here}: expected an acceptor over states, 0 …; got one over symbols, {listed(grammar.symbols)}. Use "
+            "acceptor.over(names of the states, in order)"
+        )
+    return grammar.over(range(int(plan.states[group.start : group.start + group.count].max(initial=0))))
 
 
 def _consecutive(arcs: _Arcs) -> np.ndarray:

@@ -128,10 +128,10 @@ class Vocabulary:
         if count >= 2**31 - 1:
             raise FactorGraphError(f"expected fewer than 2^31 distinct strings; got {count} and more. Use hash_bits")
         if used + size > self._text.size:
-            self._text = longer(self.text, 2 * used + size)
+            self._text = longer(self.text, used + used // 2 + size)
         if count + 1 >= self._offsets.size:
-            self._offsets = longer(self.offsets, 2 * count + 2)
-        if 2 * count >= self._table.size:
+            self._offsets = longer(self.offsets, count + count // 2 + 2)
+        if 3 * count >= 2 * self._table.size:
             table = np.full(2 * self._table.size, -1, np.int64)
             kernels.rehash(self._table, table)
             self._table = table

@@ -43,6 +43,16 @@ if TYPE_CHECKING:
     from .infer.toulbar2 import Toulbar2
     from .infer.trws import TRWS
     from .io import read, write
+    from .labelers.encoding import (
+        Columns,
+        Features,
+        Numbers,
+        Templates,
+        read_columns,
+        read_conllu,
+        read_crfsuite,
+        stream_columns,
+    )
     from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
@@ -51,13 +61,17 @@ __version__ = "0.1.0"
 #: name -> the module that has it, or is it.
 _LATER = {
     "Collapse": "learn",
+    "Columns": "labelers.encoding",
     "Elimination": "infer.elimination",
     "ExactSearch": "infer.search",
     "Expansion": "infer.expansion",
+    "Features": "labelers.encoding",
     "MinCut": "infer.mincut",
     "Neighbourhoods": "infer.neighbourhoods",
+    "Numbers": "labelers.encoding",
     "Swap": "infer.expansion",
     "TRWS": "infer.trws",
+    "Templates": "labelers.encoding",
     "Toulbar2": "infer.toulbar2",
     "Model": "learn",
     "Run": "learn",
@@ -65,6 +79,10 @@ _LATER = {
     "learn": "learn",
     "losses": "losses",
     "read": "io",
+    "read_columns": "labelers.encoding",
+    "read_conllu": "labelers.encoding",
+    "read_crfsuite": "labelers.encoding",
+    "stream_columns": "labelers.encoding",
     "train": "learn",
     "write": "io",
 }
@@ -75,6 +93,7 @@ __all__ = [
     "Auto",
     "BruteForce",
     "Collapse",
+    "Columns",
     "DynamicProgramming",
     "ExactSearch",
     "Elimination",
@@ -82,6 +101,7 @@ __all__ = [
     "External",
     "Factor",
     "FactorGraph",
+    "Features",
     "FactorGraphError",
     "FormatError",
     "Lattice",
@@ -93,6 +113,7 @@ __all__ = [
     "MinSum",
     "Model",
     "Neighbourhoods",
+    "Numbers",
     "Plan",
     "Potts",
     "Question",
@@ -105,6 +126,7 @@ __all__ = [
     "TRWS",
     "Swap",
     "Table",
+    "Templates",
     "TruncatedLinear",
     "TruncatedQuadratic",
     "Toulbar2",
@@ -118,9 +140,13 @@ __all__ = [
     "min_marginals",
     "optim",
     "read",
+    "read_columns",
+    "read_conllu",
+    "read_crfsuite",
     "restrict",
     "sample",
     "solve",
+    "stream_columns",
     "train",
     "write",
 ]

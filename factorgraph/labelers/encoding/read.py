@@ -175,9 +175,8 @@ def _attributes(
     state[kernels.AT] = 0
     while state[kernels.AT] < buffer.size:
         state[[kernels.TOKENS, kernels.ENTRIES, kernels.SEQUENCES]] = 0
-        while (
-            code := kernels.split_attributes(buffer, state, places, sizes, first, last, values, lengths)
-        ) not in (kernels.DONE, kernels.FULL):
+        arrays = places, sizes, first, last, values, lengths
+        while (code := kernels.split_attributes(buffer, state, *arrays)) not in (kernels.DONE, kernels.FULL):
             _convert(path, text, code, state, values)
         tokens, count = state[[kernels.TOKENS, kernels.ENTRIES]].tolist()
         if code == kernels.FULL and tokens == 0:  # a long line

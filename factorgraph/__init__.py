@@ -68,6 +68,16 @@ if TYPE_CHECKING:
     from .labelers.segment import SegmentLabeler
     from .labelers.segmentation import Segmentation
     from .labelers.sequence import Constraints, SequenceLabeler
+    from .labelers.encoding import (
+        Columns,
+        Features,
+        Numbers,
+        Templates,
+        read_columns,
+        read_conllu,
+        read_crfsuite,
+        stream_columns,
+    )
     from .learn import Collapse, Model, Run, collapse_report, train
 
 __version__ = "0.1.0"
@@ -88,8 +98,17 @@ _LATER = {
     "PerturbAndMAP": "infer.perturb",
     "SumProduct": "infer.sum_product",
     "SequenceLabeler": "labelers.sequence",
+    "Columns": "labelers.encoding",
+    "Elimination": "infer.elimination",
+    "ExactSearch": "infer.search",
+    "Expansion": "infer.expansion",
+    "Features": "labelers.encoding",
+    "MinCut": "infer.mincut",
+    "Neighbourhoods": "infer.neighbourhoods",
+    "Numbers": "labelers.encoding",
     "Swap": "infer.expansion",
     "TRWS": "infer.trws",
+    "Templates": "labelers.encoding",
     "Toulbar2": "infer.toulbar2",
     "TreeReweighted": "infer.sum_product",
     "Model": "learn",
@@ -102,6 +121,10 @@ _LATER = {
     "learn": "learn",
     "losses": "losses",
     "read": "io",
+    "read_columns": "labelers.encoding",
+    "read_conllu": "labelers.encoding",
+    "read_crfsuite": "labelers.encoding",
+    "stream_columns": "labelers.encoding",
     "train": "learn",
     "write": "io",
 }
@@ -118,6 +141,7 @@ __all__ = [
     "Cardinality",
     "Collapse",
     "Constraints",
+    "Columns",
     "DynamicProgramming",
     "ExactSearch",
     "Elimination",
@@ -126,6 +150,7 @@ __all__ = [
     "External",
     "Factor",
     "FactorGraph",
+    "Features",
     "FactorGraphError",
     "FormatError",
     "Gibbs",
@@ -141,6 +166,7 @@ __all__ = [
     "Neighbourhoods",
     "Or",
     "PerturbAndMAP",
+    "Numbers",
     "Plan",
     "Potts",
     "Question",
@@ -158,6 +184,7 @@ __all__ = [
     "TRWS",
     "Swap",
     "Table",
+    "Templates",
     "TruncatedLinear",
     "TruncatedQuadratic",
     "Toulbar2",
@@ -174,9 +201,13 @@ __all__ = [
     "min_marginals",
     "optim",
     "read",
+    "read_columns",
+    "read_conllu",
+    "read_crfsuite",
     "restrict",
     "sample",
     "solve",
+    "stream_columns",
     "train",
     "write",
 ]

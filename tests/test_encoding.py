@@ -1,6 +1,8 @@
 """Tokens to features: every encoder against a twin that makes strings, one at a time."""
 
+import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -178,6 +180,8 @@ def test_what_templates_refuse():
         Templates("x[0]").fit(columns_of([[("a", "N")]]))
     with pytest.raises(fg.FactorGraphError, match="at least one template"):
         Templates()
+    with pytest.raises(fg.FactorGraphError, match="expected fit before transform"):
+        Templates("w[0]").transform(columns_of([]))
 
 
 @pytest.mark.data
@@ -461,6 +465,23 @@ def test_mutated_arrays_are_refused_or_work():
             except fg.FactorGraphError:
                 refused += 1
     assert refused > 200
+
+
+def test_threads_and_pickles():
+    sequences = [[(f"w{i * j % 97}", f"p{j % 5}") for j in range(50)] for i in range(200)]
+    columns, tokens = columns_of(sequences), [[{"w": w, "p": [p]} for w, p in each] for each in sequences]
+    for ours, X, other in (
+        (Templates("w[0]|pos[1]", "suffix1(w[0])"), columns, columns_of(sequences[::-1])),
+        (Features(), tokens, tokens[::-1]),
+    ):
+        ours.fit(X)
+        expected = ours.transform(other)
+        copy = pickle.loads(pickle.dumps(ours))
+        fresh = load_encoder(ours.arrays())
+        with ThreadPoolExecutor(4) as pool:
+            for each in pool.map(fresh.transform, [other] * 8):
+                same(each, expected)
+        same(copy.transform(other), expected)
 
 
 @pytest.mark.jitoff

@@ -158,8 +158,8 @@ def escaped(name):
     return name.replace("\\", "\\\\").replace(":", "\\:")
 
 
-@given(TAGGED, st.sampled_from(["\n", "\r\n"]), st.sampled_from([8, 1 << 20]))
-def test_crfsuites_format_is_its_twin(folder, tagged, line_end, size):
+@given(TAGGED, st.sampled_from(["\n", "\r\n"]), st.sampled_from([8, 1 << 20]), st.sampled_from([1, 3, 1 << 10]))
+def test_crfsuites_format_is_its_twin(folder, tagged, line_end, size, room):
     lines = []
     for sequence in tagged:
         for label, items in sequence:
@@ -175,6 +175,7 @@ def test_crfsuites_format_is_its_twin(folder, tagged, line_end, size):
         return  # a line of blanks ends a sequence
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read, "_PIECE", size)
+        patch.setattr(read, "_ROOM", room)
         attributes, labels = read_crfsuite(make(folder, line_end.join(lines)))
     assert [attributes.items(t) for t in range(len(expected))] == expected
     assert labels.column("label") == [[label for label, _ in sequence] for sequence in tagged]

@@ -19,10 +19,10 @@ from .text import real
 #: found; the value of the last entry, from state[BEGIN] to state[AT], which Python must convert, or which is no number;
 #: a label with ":".
 DONE, FULL, RAGGED, HARD, NUMBER, LABEL = range(6)
-#: Columns of `state`: position; lines done; tokens and entries found so far; sequences that ended in this call, number
-#: s before token ends[s]; tokens since then; start of the line or value at hand, fields of the line that were found.
-AT, LINE, TOKENS, ENTRIES, SEQUENCES, OPEN, BEGIN, FIELDS = range(8)
-STATE = 8
+#: Columns of `state`: position; lines done; tokens and entries found so far; sequences that ended;
+#: tokens since then; start of the line or value at hand, fields of the line that were found; size of the text.
+AT, LINE, TOKENS, ENTRIES, SEQUENCES, OPEN, BEGIN, FIELDS, SIZE = range(9)
+STATE = 9
 #: How fields are separated: by blanks and tabs; by one tab; by one tab in CoNLL-U, where comments, ranges of tokens and
 #: empty nodes are skipped.
 BLANKS, TABS, CONLLU = range(3)
@@ -113,13 +113,14 @@ def _by_tabs(text, at, wanted, t, first, last):
 
 
 @kernel
-def split(text, layout, wanted, state, first, last, ends):
+def split(text, layout, wanted, state, first, last, lengths):
     """Places of fields: field f of token t is text[first[wanted[f], t] : last[wanted[f], t]], where wanted[f] ≥ 0.
 
-    first, last: int64 (columns, tokens of one call). ends: int64 (tokens of one call + 1,), see state.
+    first, last: int64 (columns, tokens), as many as there is room for. lengths: int64 (tokens + 1,), of the sequences
+    that ended.
     """
     at, t, line, since = state[AT], 0, state[LINE], state[OPEN]
-    before, found = state[TOKENS], 0
+    found = 0
     code = DONE
     while at < text.size:
         if t == first.shape[1]:
@@ -138,7 +139,7 @@ def split(text, layout, wanted, state, first, last, ends):
             since += 1
         elif fields == 0:
             if since > 0:
-                ends[found] = before + t
+                lengths[found] = since
                 found += 1
             since = 0
         elif fields > 0:
@@ -150,7 +151,7 @@ def split(text, layout, wanted, state, first, last, ends):
         at = end + 1
         line += 1
     state[AT], state[LINE], state[OPEN] = at, line, since
-    state[TOKENS], state[SEQUENCES] = before + t, found
+    state[TOKENS], state[SEQUENCES], state[SIZE] = t, found, text.size
     return code
 
 
@@ -169,11 +170,11 @@ def _unescape(text, at, end):
 
 
 @kernel
-def split_attributes(text, state, labels, tokens, first, last, values, ends):
+def split_attributes(text, state, labels, sizes, first, last, values, lengths):
     """Labels and attributes: label TAB name[:value] TAB name[:value] …
 
-    labels: int64 (2, tokens), places of labels. tokens: int64, the entries of token t end before tokens[t]. first,
-    last: int64 (entries,), places of names. values: float64 (entries,). ends: int64 (tokens + 1,), see state.
+    labels: int64 (2, tokens), places of labels. sizes: int64 (tokens,), entries of each. first, last: int64
+    (entries,), places of names. values: float64 (entries,). lengths: int64 (tokens + 1,), of the sequences that ended.
     Overwrites `text`.
     """
     at = state[AT]
@@ -183,16 +184,17 @@ def split_attributes(text, state, labels, tokens, first, last, values, ends):
         t, e = state[TOKENS], state[ENTRIES]
         if state[FIELDS] == 0 and _empty(text, at, end):
             if state[OPEN] > 0:
-                ends[state[SEQUENCES]] = t
+                lengths[state[SEQUENCES]] = state[OPEN]
                 state[SEQUENCES] += 1
             state[OPEN] = 0
         else:
             if state[FIELDS] == 0:
-                if t == tokens.size or e + (end - at) // 2 + 1 > first.size:
+                if t == sizes.size or e + (end - at) // 2 + 1 > first.size:
                     code = FULL
                     break
                 state[BEGIN], state[FIELDS] = at, 1
                 labels[0, t] = at
+                sizes[t] = 0
                 labels[1, t], at = _unescape(text, at, end)
                 if get(text, at) == _COLON:
                     code = LABEL
@@ -212,15 +214,15 @@ def split_attributes(text, state, labels, tokens, first, last, values, ends):
                             state[BEGIN] = begin
                 if last[e] > first[e]:
                     e += 1
+                    sizes[t] += 1
             state[ENTRIES] = e
             if code != DONE:
                 break
-            tokens[t] = e
             state[TOKENS], state[FIELDS] = t + 1, 0
             state[OPEN] += 1
         while get(text, end) != _FEED:
             end += 1
         at = end + 1
         state[LINE] += 1
-    state[AT] = at
+    state[AT], state[SIZE] = at, text.size
     return code

@@ -1,4 +1,4 @@
-"""Byte strings to numbers, in order of first appearance: an open table with linear probing at load ≤ 1/2.
+"""Byte strings to numbers, in order of first appearance: an open table with linear probing at load ≤ 2/3.
 
     h(s) = Σ_i c_i B^(n − i) mod p,    p = 2³¹ − 1,    c_i = bytes 3 i … 3 i + 2 as a number
 
@@ -103,7 +103,7 @@ def intern(source, starts, ends, text, offsets, table, state, scratch, out):
                             break
                 k = (k + 1) & mask
             if number < 0 and add:
-                if 2 * count >= table.size or count + 1 >= offsets.size or used + last - first > text.size:
+                if 3 * count >= 2 * table.size or count + 1 >= offsets.size or used + last - first > text.size:
                     block, code = i, FULL
                     break
                 for j in range(first, last):

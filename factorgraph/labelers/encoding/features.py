@@ -11,6 +11,7 @@ Names are built, and looked up, once for every distinct entry (entries.py).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +50,7 @@ class Features:
         self.cutoff, self.hash_bits = int(cutoff), hash_bits
         self._names = Vocabulary()
         self._forget()
+        self._lock = Lock()  # of what is remembered: threads may transform at the same time
 
     @property
     def n_features(self) -> int:
@@ -88,6 +90,14 @@ class Features:
         made._names = Vocabulary.from_arrays(arrays, "names")
         return made
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"cutoff": self.cutoff, "hash_bits": self.hash_bits, "_names": self._names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+        self._lock = Lock()
+
     def _forget(self) -> None:
         self._entries = Entries()
         self._numbers = np.full(1, _NOTHING, np.int32)  # of codes, in the first `_known`
@@ -108,7 +118,8 @@ class Features:
         lengths: list[int] = []
         found = []
         for sequences in _blocks(X):
-            found.append(self._look_up(sequences, len(lengths), add))
+            with self._lock:
+                found.append(self._look_up(sequences, len(lengths), add))
             lengths += map(len, sequences)
         return _packed(found, np.array(lengths, np.int64))
 

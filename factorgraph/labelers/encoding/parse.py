@@ -52,6 +52,8 @@ CHUNKING = (
     "class(w[0])",
 )
 
+#: Sequences get margins of the farthest offset, in memory.
+_FARTHEST = 100
 _TERM = re.compile(r"(?:([a-z]+)(\d*)\()?([^\[\]()|]+)\[([+-]?\d{1,9})\](\))?")
 
 
@@ -159,11 +161,11 @@ def parse(template: str) -> tuple[Term, ...] | str:
         name, size, column, offset, close = found.groups() if found else ("?", "", "", "", "")
         named = (name or "") + (size or "")
         known = name is None or (name in FUNCTIONS and not size) or (name in SIZED and size and 0 < int(size) < 100)
-        if not found or bool(name) != bool(close) or not known or abs(int(offset)) > 1000:
+        if not found or bool(name) != bool(close) or not known or abs(int(offset)) > _FARTHEST:
             raise FactorGraphError(
                 f"Templates: expected terms such as w[-1] or suffix3(w[0]), joined by |, or one of {listed(SPECIAL)}; "
                 f"got {template!r}. Functions are {listed([*FUNCTIONS, *(f'{n}1 …' for n in SIZED)])}; offsets are at "
-                "most 1000"
+                f"most {_FARTHEST}"
             )
         terms.append(Term(named, column, int(offset)))
     return tuple(terms)

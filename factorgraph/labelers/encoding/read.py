@@ -93,16 +93,14 @@ def read_crfsuite(path: str | os.PathLike[str], memory_limit: str | int = "2 GiB
     number, a label with a value, and for what is no UTF-8.
     """
     name, names, labels = os.fsdecode(path), Vocabulary(), Vocabulary()
-    found: list[tuple[np.ndarray, ...]] = []
     state = np.zeros(kernels.STATE, np.int64)
-    for text in _texts(name, "utf-8", bytes_of(memory_limit), _PIECE):
-        found.append(_attributes(name, text, state, names, labels))
-    lengths, ids, sizes, entries, values = ([*map(np.concatenate, zip(*found))]) if found else _NOTHING
+    texts = _texts(name, "utf-8", bytes_of(memory_limit), _PIECE)
+    found = [part for text in texts for part in _attributes(name, text, state, names, labels)]
+    kinds = (np.int64, np.int32, np.int32, np.int32, np.float32)
+    empty = [np.zeros(0, kind) for kind in kinds]
+    lengths, ids, sizes, entries, values = map(np.concatenate, zip(empty, *found))
     bags = Bags(_indptr(sizes), entries, None if (values == 1).all() else values, lengths, names)
     return bags, Columns(("label",), ids.reshape(1, -1), _indptr(lengths), (labels,))
-
-
-_NOTHING = [np.zeros(0, kind) for kind in (np.int64, np.int32, np.int64, np.int32, np.float32)]
 
 
 def _layout(separator: str | None) -> int:
@@ -138,58 +136,67 @@ def _columns(
     wanted[[f for f, each in enumerate(names) if each is not None]] = np.arange(len(kept))
     vocabularies = tuple(Vocabulary() for _ in kept)
     first, last = np.empty((2, len(kept), _ROOM), np.int64)
-    ends = np.empty(_ROOM + 1, np.int64)
+    lengths = np.empty(_ROOM + 1, np.int64)
     state = np.zeros(kernels.STATE, np.int64)
     for text in _texts(name, encoding, limit, piece or _PIECE):
         if piece is not None:
             vocabularies = tuple(Vocabulary() for _ in kept)
         buffer = np.frombuffer(text, np.uint8)
-        state[[kernels.AT, kernels.TOKENS]] = 0
-        ids, cuts = [], [np.zeros(1, np.int64)]
+        state[kernels.AT] = 0
+        ids, sizes = [], []
         while state[kernels.AT] < buffer.size:
-            before = int(state[kernels.TOKENS])
-            if kernels.split(buffer, layout, wanted, state, first, last, ends) == kernels.RAGGED:
+            if kernels.split(buffer, layout, wanted, state, first, last, lengths) == kernels.RAGGED:
                 _refuse_ragged(name, names, text, state)
-            tokens, sequences = state[[kernels.TOKENS, kernels.SEQUENCES]].tolist()
-            places = zip(vocabularies, first[:, : tokens - before], last[:, : tokens - before])
+            tokens = int(state[kernels.TOKENS])
+            places = zip(vocabularies, first[:, :tokens], last[:, :tokens])
             ids.append(np.array([vocabulary.add_bytes(buffer, *place) for vocabulary, *place in places]))
-            cuts.append(ends[:sequences].copy())
-        if tokens:
-            cuts.append(np.array(_last_cut(state), np.int64))
-            yield Columns(kept, np.concatenate(ids, axis=1), np.concatenate(cuts), vocabularies)
+            sizes.append(_lengths(state, lengths))
+        if sum(part.size for part in sizes):
+            yield Columns(kept, np.concatenate(ids, axis=1), _indptr(np.concatenate(sizes)), vocabularies)
 
 
-def _last_cut(state: np.ndarray) -> list[int]:
-    """The end of the text ends a sequence."""
-    cut = [int(state[kernels.TOKENS])] if state[kernels.OPEN] else []
-    state[kernels.OPEN] = 0
-    return cut
+def _lengths(state: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Of the sequences that ended in the last call; the end of the text ends one."""
+    if state[kernels.OPEN] and state[kernels.AT] == state[kernels.SIZE]:
+        lengths[state[kernels.SEQUENCES]] = state[kernels.OPEN]
+        state[kernels.SEQUENCES] += 1
+        state[kernels.OPEN] = 0
+    return lengths[: state[kernels.SEQUENCES]].copy()
 
 
 def _attributes(
     path: str, text: bytearray, state: np.ndarray, names: Vocabulary, labels: Vocabulary
-) -> tuple[np.ndarray, ...]:
-    """Of one piece: lengths of sequences, numbers of labels, entries of tokens, numbers of names, values."""
-    room, most = text.count(b"\n"), text.count(b"\t") + len(text) // 2 + 1
-    places, sizes, ends = np.empty((2, room), np.int64), np.empty(room, np.int64), np.empty(room + 1, np.int64)
-    first, last, values = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most)
-    state[[kernels.AT, kernels.TOKENS, kernels.ENTRIES, kernels.SEQUENCES]] = 0
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Of parts of one piece: lengths of sequences, numbers of labels, entries of tokens, numbers of names, values."""
+    places, sizes, lengths = np.empty((2, _ROOM), np.int64), np.empty(_ROOM, np.int64), np.empty(_ROOM + 1, np.int64)
+    room = 8 * _ROOM
+    first, last, values = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room)
     buffer = np.frombuffer(text, np.uint8)
-    while (code := kernels.split_attributes(buffer, state, places, sizes, first, last, values, ends)) != kernels.DONE:
-        begin, at = state[[kernels.BEGIN, kernels.AT]].tolist()
-        value = bytes(text[begin:at])
-        if code == kernels.LABEL:
-            label = re.split(rb"[\t\r\n]", text[begin:], maxsplit=1)[0]
-            _refuse(path, state, "a label, with ':' in it as '\\:'", label)
-        if code == kernels.HARD and abs(float(value)) <= kernels.LARGEST:
-            values[state[kernels.ENTRIES] - 1] = float(value)
-        else:
-            _refuse(path, state, "a finite number as the value of an attribute", value, "Write ':' in names as '\\:'")
-    tokens, count, sequences = state[[kernels.TOKENS, kernels.ENTRIES, kernels.SEQUENCES]].tolist()
-    lengths = np.diff([*ends[:sequences].tolist(), *_last_cut(state)], prepend=0)
-    ids = labels.add_bytes(buffer, places[0, :tokens], places[1, :tokens])
-    entries = names.add_bytes(buffer, first[:count], last[:count])
-    return lengths, ids, np.diff(sizes[:tokens], prepend=0), entries, values[:count].astype(np.float32)
+    state[kernels.AT] = 0
+    while state[kernels.AT] < buffer.size:
+        state[[kernels.TOKENS, kernels.ENTRIES, kernels.SEQUENCES]] = 0
+        arrays = places, sizes, first, last, values, lengths
+        while (code := kernels.split_attributes(buffer, state, *arrays)) not in (kernels.DONE, kernels.FULL):
+            _convert(path, text, code, state, values)
+        tokens, count = state[[kernels.TOKENS, kernels.ENTRIES]].tolist()
+        if code == kernels.FULL and tokens == 0:  # a long line
+            room *= 2
+            first, last, values = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room)
+        ids = labels.add_bytes(buffer, places[0, :tokens], places[1, :tokens])
+        entries = names.add_bytes(buffer, first[:count], last[:count])
+        yield _lengths(state, lengths), ids, sizes[:tokens].astype(np.int32), entries, values[:count].astype(np.float32)
+
+
+def _convert(path: str, text: bytearray, code: int, state: np.ndarray, values: np.ndarray) -> None:
+    """The value at hand, where the kernel could not. Errors: FormatError for what is wrong with the line."""
+    begin, at = state[[kernels.BEGIN, kernels.AT]].tolist()
+    if code == kernels.LABEL:
+        label = re.split(rb"[\t\r\n]", text[begin:], maxsplit=1)[0]
+        _refuse(path, state, "a label, with ':' in it as '\\:'", label)
+    value = bytes(text[begin:at])
+    if code != kernels.HARD or not abs(float(value)) <= kernels.LARGEST:
+        _refuse(path, state, "a finite number as the value of an attribute", value, "Write ':' in names as '\\:'")
+    values[state[kernels.ENTRIES] - 1] = float(value)
 
 
 def _texts(path: str, encoding: str, limit: int, size: int) -> Iterator[bytearray]:
@@ -206,7 +213,8 @@ def _texts(path: str, encoding: str, limit: int, size: int) -> Iterator[bytearra
         else:
             wanted = 2 * len(held)  # so that looking for the gap costs no more than reading
     if held:
-        yield held + b"\n"
+        held += b"\n"
+        yield held
 
 
 def _last_gap(text: bytearray) -> int:

@@ -39,18 +39,19 @@ class Stage:
     def learn(self, columns: np.ndarray, margin: int, out: np.ndarray) -> None:
         """out: int32 (positions,), features, numbered by first appearance, or kernels.UNKNOWN or SKIPPED."""
         self.keys = np.empty(_FIRST, np.int64)
-        self._open(_FIRST)
+        self.direct, self.table = self._empty(_FIRST)
         count = self._number(columns, margin, True, out)
         self.keys = self.keys[:count].copy()
 
     def find(self, columns: np.ndarray, margin: int, out: np.ndarray) -> None:
         """The same of what has been learned."""
         if not self.direct.size and not self.table.size:
-            self._open(self.keys.size)
-            if self.direct.size:
-                self.direct[self.keys] = np.arange(self.keys.size, dtype=np.int32)
+            direct, table = self._empty(self.keys.size)
+            if direct.size:
+                direct[self.keys] = np.arange(self.keys.size, dtype=np.int32)
             else:
-                kernels.fill(self.keys, 0, self.base, self.table)
+                kernels.fill(self.keys, 0, self.base, table)
+            self.direct, self.table = direct, table  # filled, as another thread may be waiting for them
         self._number(columns, margin, False, out)
 
     def keep(self, chosen: np.ndarray) -> None:
@@ -58,12 +59,11 @@ class Stage:
         self.keys = self.keys[chosen]
         self.direct, self.table = self.direct[:0], self.table[:0]
 
-    def _open(self, features: int) -> None:
-        """Empty tables for so many."""
+    def _empty(self, features: int) -> tuple[np.ndarray, np.ndarray]:
+        """Tables for so many: direct, or open with room for as many again."""
         if self.product <= DIRECT:
-            self.direct = np.full(self.product, -1, np.int32)
-        else:
-            self.table = np.full(2 << max(4, (2 * features).bit_length()), -1, np.int64)
+            return np.full(self.product, -1, np.int32), self.table[:0]
+        return self.direct[:0], np.full(2 << max(4, (2 * features).bit_length()), -1, np.int64)
 
     def _number(self, columns: np.ndarray, margin: int, add: bool, out: np.ndarray) -> int:
         """How many features there are now."""

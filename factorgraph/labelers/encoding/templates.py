@@ -69,14 +69,14 @@ class Templates:
         renames = self._learn_strings(_checked(X))
         columns = self._lay_out(X, renames, 0, len(X))
         rows = np.empty((len(self.templates), columns.shape[1]), np.int32)
-        self._stages = [
-            self._learn(terms, columns, X.indptr, row) for terms, row in zip(self._terms, rows, strict=True)
-        ]
+        self._stages = [self._learn(terms, columns, X.indptr, row) for terms, row in zip(self._terms, rows)]
         self._number_templates()
         return self._gather(X, [(0, len(X), rows)])
 
     def transform(self, X: Columns, lengths: Any = None) -> Encoded:
-        """Find features. Errors: as fit."""
+        """Find features. Errors: as fit, and before fit."""
+        if not self._stages:
+            raise FactorGraphError("Templates: expected fit before transform; nothing has been learned")
         renames = self._find_strings(_checked(X))
         return self._gather(X, self._pieces(X, renames))
 

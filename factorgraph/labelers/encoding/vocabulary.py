@@ -54,7 +54,6 @@ class Vocabulary:
         self._offsets = np.zeros(_SMALLEST, np.int64)
         self._table = np.full(2 * _SMALLEST, -1, np.int64)
         self._state = np.zeros(kernels.STATE, np.int64)
-        self._scratch = np.empty(kernels.BLOCK, np.int64)
         self._state[kernels.BASE] = (1 << 29) + secrets.randbits(29)
 
     def __len__(self) -> int:
@@ -107,18 +106,17 @@ class Vocabulary:
         return self.add_bytes(other.text, other.offsets[:-1], other.offsets[1:])
 
     def _look(self, source: np.ndarray, starts: np.ndarray, ends: np.ndarray, add: bool) -> np.ndarray:
-        out = np.empty(starts.size, np.int32)
+        out, scratch = np.empty(starts.size, np.int32), np.empty(kernels.BLOCK, np.int64)
+        state = self._state if add else self._state.copy()  # so that threads may find at the same time
         for a in range(0, starts.size, kernels.BUDGET):
             b = min(a + kernels.BUDGET, starts.size)
-            self._state[kernels.ADD], self._state[kernels.ITEM] = add, 0
+            state[kernels.ADD], state[kernels.ITEM] = add, 0
             part = starts[a:b], ends[a:b]
             while (
-                kernels.intern(
-                    source, *part, self._text, self._offsets, self._table, self._state, self._scratch, out[a:b]
-                )
+                kernels.intern(source, *part, self._text, self._offsets, self._table, state, scratch, out[a:b])
                 == kernels.FULL
             ):
-                at = a + int(self._state[kernels.ITEM])
+                at = a + int(state[kernels.ITEM])
                 self._grow(int(ends[at] - starts[at]))
         return out
 
@@ -128,10 +126,10 @@ class Vocabulary:
         if count >= 2**31 - 1:
             raise FactorGraphError(f"expected fewer than 2^31 distinct strings; got {count} and more. Use hash_bits")
         if used + size > self._text.size:
-            self._text = longer(self.text, 2 * used + size)
+            self._text = longer(self.text, used + used // 2 + size)
         if count + 1 >= self._offsets.size:
-            self._offsets = longer(self.offsets, 2 * count + 2)
-        if 2 * count >= self._table.size:
+            self._offsets = longer(self.offsets, count + count // 2 + 2)
+        if 3 * count >= 2 * self._table.size:
             table = np.full(2 * self._table.size, -1, np.int64)
             kernels.rehash(self._table, table)
             self._table = table

@@ -274,12 +274,18 @@ def test_partial_fit_of_everything_is_an_epoch_and_averages_go_on() -> None:
     labeler = SequenceLabeler()
     scores = [labeler.partial_fit(X, y).score(X, y) for _ in range(4)]
     assert scores[-1] > 0.95 and scores[-1] >= scores[0]
-    assert labeler.progress_[1]["step"] == 4 * 30
+    assert labeler.run_.state["step"] == 4 * 30
+    whole = SequenceLabeler(epochs=4).fit(X, y)  # the same steps in the same order
+    assert all(np.array_equal(labeler.parameters_[name], whole.parameters_[name]) for name in whole.parameters_)
     parts = SequenceLabeler(encoder=Features(hash_bits=10))
     lists = [[[word] for word in each] for each in X]
     for i in range(0, 30, 5):
         parts.partial_fit(lists[i : i + 5], y[i : i + 5], classes=sorted({k for z in y for k in z}))
     assert parts.score(lists, y) > 0.6
+    edges = parts.parameters_["edge"].copy()
+    parts.partial_fit([[["w1"]], [["w2"]]], [["B-X"], ["B-X"]])  # no transitions in these
+    assert parts.predict([[["w1"]]]) == [["B-X"]] and parts.parameters_["edge"].shape == edges.shape
+    parts.partial_fit(lists, y)
     with pytest.raises(FactorGraphError, match=r"y\[0\].*'new'"):
         parts.partial_fit(lists[:1], [["new"] * len(lists[0])])
     with pytest.raises(FactorGraphError, match="partial_fit: expected an optimizer that makes updates"):

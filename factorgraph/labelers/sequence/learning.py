@@ -5,20 +5,17 @@ Everything is a call of `train`; what is here chooses its arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ... import optim
 from ...errors import FactorGraphError, listed
-from ...learn import train
-from ...learn.check import unreachable_examples
-from ...learn.loops import loop_of
-from ...learn.step import Learner
+from ...learn import Run, train
+from ...learn.resume import shapes_of
 from ...losses import NLL, Loss, Margin, Perceptron
 from ...optim import Optimizer, Parameters
 from . import asking
@@ -115,22 +112,51 @@ def fit(
     initial: Parameters | None,
 ) -> None:
     """Train, and put the result into the labeler."""
-    weights, held = sample_weight, None
+    weights, stop = sample_weight, None
     if labeler.early_stopping:
-        order = np.random.default_rng([labeler.random_state, 2]).permutation(len(tokens))
-        count = min(max(1, round(labeler.validation_fraction * len(tokens))), len(tokens) - 1)
-        if count < 1:
-            raise FactorGraphError(f"early_stopping: expected at least 2 sequences; got {len(tokens)}")
-        held, kept = np.sort(order[:count]), np.sort(order[count:])
-        judged = tokens[held], [answers[i] for i in held]
+        held, kept = _split(labeler, len(tokens))
+        stop = optim.Stop((tokens[held], [answers[i] for i in held]), labeler.patience, partial(_error, labeler))
         tokens, answers = tokens[kept], [answers[i] for i in kept]
         weights = None if sample_weight is None else np.asarray(sample_weight)[kept]
     chains = ruled(labeler)
+    known = initial and {name: initial[name] for name in chains.graph(tokens).parameters()}
+    run = _train(labeler, chains, tokens, answers, weights, epochs=labeler.epochs, initial=known, stop=stop)
+    labeler.parameters_, labeler.history_ = chains.filled(run.parameters), run.history
+    if stop is not None:
+        best = int(np.argmin(run.history["validation"]))
+        labeler.best_epoch_, labeler.validation_score_ = best + 1, 1.0 - float(run.history["validation"][best])
+
+
+def go_on(labeler: SequenceLabeler, tokens: Tokens, answers: list[np.ndarray]) -> None:
+    """One pass of updates more, from the weights and averages of the passes before."""
+    chains, before = ruled(labeler), getattr(labeler, "run_", None)
+    here = chains.graph(tokens).parameters()
+    start = getattr(labeler, "parameters_", {})
+    initial = {name: start[name] for name in here if name in start} if before is None else narrowed(before, here)
+    run = _train(labeler, chains, tokens, answers, None, epochs=1, initial=initial, updates=True)
+    labeler.run_ = run if before is None else widened(run, before)
+    labeler.parameters_, labeler.history_ = chains.filled(labeler.run_.parameters), run.history
+
+
+def _train(
+    labeler: SequenceLabeler,
+    chains: Chains,
+    tokens: Tokens,
+    answers: list[np.ndarray],
+    weights: Any,
+    updates: bool = False,
+    **arguments: Any,
+) -> Run:
+    """`train` by the labeler's settings. updates: whether only rules will do, the rule of the call before."""
     loss = weigh_labels(choose_loss(labeler.loss), labeler.class_weight, labeler.classes_, answers)
     loss = weigh_sequences(loss, weights, len(tokens))
-    rule = choose_optimizer(labeler.optimizer, loss, labeler.l1, labeler.l2, len(tokens))
-    run = partial(
-        train,
+    named = "sgd" if updates and labeler.optimizer is None else labeler.optimizer
+    rule = choose_optimizer(named, loss, labeler.l1, labeler.l2, len(tokens))
+    if updates:
+        rule = labeler.rule_ = getattr(labeler, "rule_", rule)
+        if not isinstance(rule, optim.Rule):
+            raise FactorGraphError(f"partial_fit: expected an optimizer that makes updates, e.g. 'sgd'; got {rule!r}")
+    return train(
         chains.model(),
         tokens,
         answers,
@@ -139,64 +165,48 @@ def fit(
         batch=labeler.batch,
         seed=labeler.random_state,
         threads=labeler.threads,
-        initial=_known(initial, chains, tokens),
+        progress=labeler.verbose,
+        **arguments,
     )
-    if held is None:
-        found = run(epochs=labeler.epochs, progress=labeler.verbose)
-        labeler.parameters_ = chains.filled(found.parameters)
-        labeler.history_ = found.history
-        return
-    best = -1.0
-    with TemporaryDirectory() as folder:
-        for epoch in range(1, labeler.epochs + 1):
-            found = run(epochs=epoch, checkpoint=f"{folder}/run.npz")
-            parameters, labeler.history_ = chains.filled(found.parameters), found.history
-            score = _accuracy(labeler, parameters, *judged)
-            if score > best:
-                best, labeler.best_epoch_, labeler.parameters_ = score, epoch, parameters
-            elif epoch - labeler.best_epoch_ >= labeler.patience:
-                break
-    labeler.validation_score_ = best
 
 
-def _known(initial: Parameters | None, chains: Chains, tokens: Tokens) -> Parameters | None:
-    """Those of the parameters that the graph of these sequences has."""
-    return initial and {name: initial[name] for name in chains.graph(tokens).parameters()}
+def _split(labeler: SequenceLabeler, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences that are held out, and the others."""
+    if count < 2:
+        raise FactorGraphError(f"early_stopping: expected at least 2 sequences; got {count}")
+    order = np.random.default_rng([labeler.random_state, 2]).permutation(count)
+    held = min(max(1, round(labeler.validation_fraction * count)), count - 1)
+    return np.sort(order[:held]), np.sort(order[held:])
 
 
-def _accuracy(
-    labeler: SequenceLabeler, parameters: Parameters, tokens: Tokens, answers: list[np.ndarray]
-) -> float:
-    """The share of known labels that these parameters get right."""
-    labeler.parameters_ = parameters
+def _error(labeler: SequenceLabeler, parameters: Parameters, tokens: Tokens, answers: list[np.ndarray]) -> float:
+    """The share of known labels that these parameters get wrong."""
+    labeler.parameters_ = labeler.chains_.filled(parameters)
     found = asking.best(labeler, tokens, read(labeler.constrain))
-    plain = (each if each.ndim == 1 else np.where(each.sum(1) == 1, each.argmax(1), -1) for each in answers)
-    truth = np.concatenate(list(plain))
-    return float((found == truth)[truth >= 0].mean()) if (truth >= 0).any() else 0.0
+    plain = [each if each.ndim == 1 else np.where(each.sum(1) == 1, each.argmax(1), -1) for each in answers]
+    truth = np.concatenate(plain)
+    return float((found != truth)[truth >= 0].mean()) if (truth >= 0).any() else 1.0
 
 
-def go_on(labeler: SequenceLabeler, tokens: Tokens, answers: list[np.ndarray]) -> None:
-    """One pass of updates more, from the weights and averages of the passes before."""
-    loss = weigh_labels(choose_loss(labeler.loss), labeler.class_weight, labeler.classes_, answers)
-    rule = choose_optimizer(labeler.optimizer or "sgd", loss, labeler.l1, labeler.l2, len(tokens))
-    if not isinstance(rule, optim.Rule):
-        raise FactorGraphError(f"partial_fit: expected an optimizer that makes updates, such as 'sgd'; got {rule!r}")
-    chains = ruled(labeler)
-    declared = chains.model().declare(tokens)
-    known, solver = declared.read_answers(answers), labeler._solver()
-    start = chains.filled(getattr(labeler, "parameters_", None) or declared.graph.initial(np.random.default_rng(0)))
-    parameters, state = getattr(labeler, "progress_", None) or (dict(start), rule.init(start))
-    energies = declared.graph.energies(parameters)
-    unreachable_examples(declared, known, energies, solver, "raise")
-    learner = Learner(declared, known, loss, rule, solver, parameters, state, energies, labeler.batch)
-    every = np.arange(len(tokens))
-    loop = loop_of(learner, every)
-    order = np.random.default_rng([labeler.random_state, int(state["step"])]).permutation(every)
-    for _ in loop.epoch(order, np.zeros(-(-every.size // labeler.batch))):
-        pass
-    kept = {name: np.array(value) if isinstance(value, np.ndarray) else value for name, value in loop.pack().items()}
-    labeler.progress_ = {name: array.copy() for name, array in learner.parameters.items()}, kept
-    labeler.parameters_ = labeler.chains_.filled(loop.final())
+def narrowed(run: Run, names: Iterable[str]) -> Run:
+    """The run of some parameters only: short sequences have no factors of the others."""
+    last = {name: array for name, array in run.last.items() if name in names}
+    state = {key: value for key, value in run.state.items() if _owner(key) in (None, *names)}
+    return replace(run, last=last, state=state, settings={**run.settings, "parameters": shapes_of(last)})
+
+
+def widened(run: Run, before: Run) -> Run:
+    """A run that went on, with the parameters that it did not know as they were."""
+    last, state = {**before.last, **run.last}, {**before.state, **run.state}
+    missing = set(before.last) - set(run.last)
+    parameters = {**run.parameters, **{name: before.parameters[name] for name in missing}}
+    settings = {**run.settings, "parameters": shapes_of(last)}
+    return replace(run, parameters=parameters, last=last, state=state, settings=settings)
+
+
+def _owner(key: str) -> str | None:
+    """The parameter that an entry of a rule's state belongs to."""
+    return key.split(":", 1)[1] if ":" in key else None
 
 
 def ruled(labeler: SequenceLabeler) -> Chains:

@@ -30,6 +30,9 @@ from test_laws import (
 
 import factorgraph as fg
 from factorgraph.infer.solver import Solver
+from factorgraph.kernels.jit import kernel
+from factorgraph.kernels.minsum import conditional, unary_costs
+from factorgraph.kernels.structure import SCOPE
 from factorgraph.kernels.tables import COUNT
 from factorgraph.plan import Asked
 
@@ -173,6 +176,57 @@ def test_assignments_are_solved_and_proven_by_messages() -> None:
         assert (labels.sum(0) == 1).all() and (labels.sum(1) == 1).all()
         begun = fg.solve(g, method=fg.TRWS(iterations=1, kicks=0), initial={"x": labels})
         assert begun.energy == solution.energy
+
+
+def test_conditionals_and_unaries_of_factors_that_count() -> None:
+    """What kernels read of such a factor itself: energies by one label, the others as they are or unknown."""
+    for seed in range(30):
+        choices = RandomChoices(4000 + seed)
+        case = random_case(choices, forest=False, lattices=False, dtype=np.float64, counts=3)
+        plan, other, energies = case.graph.compile(), twin(case).compile(), case.graph.energies()
+        labels = np.array([choices.integer(0, k - 1) for k in case.spec.states], np.int32)
+        costs, unary = [], []
+        for p, tables in ((plan, energies), (other, twin(case).energies())):
+            every, cost = np.arange(p.n_components), np.zeros(p.variable_states)
+            unary_costs(p.factors, every, p.states, p.offsets, tables, np.zeros(0), cost)
+            unary.append(cost)
+            costs.append(conditionals(p, tables, labels))
+        np.testing.assert_array_equal(*unary)
+        np.testing.assert_array_equal(*costs)
+
+
+def conditionals(plan: fg.Plan, energies: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """By variable state: the energies of all factors of two variables or more, the other variables as they are."""
+    out = np.zeros(plan.variable_states)
+    row, var = plan.factors.row, plan.factors.var
+    for f in range(len(row) - 1):
+        for e in range(row[f, SCOPE], row[f + 1, SCOPE]):
+            cost = np.zeros(int(plan.states[var[e]]))
+            if row[f + 1, SCOPE] - row[f, SCOPE] > 1:
+                assert one_conditional(var[e], e, f, plan.factors, plan.states, energies, labels, cost)
+                unknown = np.full_like(labels, -1)
+                assert not one_conditional(var[e], e, f, plan.factors, plan.states, energies, unknown, cost.copy())
+            out[plan.offsets[var[e]] : plan.offsets[var[e] + 1]] += cost
+    return out
+
+
+@kernel
+def one_conditional(v, e, f, factors, states, energies, labels, cost):  # type: ignore[no-untyped-def]
+    return conditional(v, e, f, factors, states, energies, labels, cost)
+
+
+def test_single_labels_repair_what_messages_leave_infeasible() -> None:
+    """Exactly two of each row and column, by sweeps too few to agree."""
+    rng = np.random.default_rng(1)
+    g, n = fg.FactorGraph(), 6
+    x = g.variables("x", shape=(n, n))
+    g.add(fg.Table(rng.normal(size=(n, n, 2))), x)
+    two = fg.Cardinality([INF, INF, 0, INF], most=3)
+    g.add(two, *x)
+    g.add(two, *(x[:, j] for j in range(n)))
+    solution = fg.solve(g, method=fg.MinSum(sweeps=1))
+    labels = solution.labels["x"]
+    assert solution.energy < INF and (labels.sum(0) == 2).all() and (labels.sum(1) == 2).all()
 
 
 def test_parallel_factors_that_count() -> None:

@@ -2,6 +2,7 @@
 
 Every method of a solver that is given a question is wrapped here, once, where its class is made. The derived plan has
 the labellings of the base plan at the same energies, so that an answer needs nothing but its variables picked out.
+Labels without a proof are then polished on the base plan.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..plan import Asked, Plan
 from .ranking import Ranking
+from .solution import Status
 
 if TYPE_CHECKING:
     from .solver import Answer, Sampler
@@ -37,7 +40,8 @@ def _minimise(method: Method) -> Method:
         if counters is None:
             method(self, asked, answer)
             return
-        start = getattr(self, "initial", None)
+        start, limit = getattr(self, "initial", None), getattr(self, "time_limit", None)
+        deadline = np.inf if limit is None else perf_counter() + limit
         solver = self if start is None else replace(self, initial=counters.labels(start))
         found = replace(answer, labels=np.full(counters.plan.states.size, -1, np.int32))
         method(solver, counters.ask(asked), found)
@@ -45,6 +49,10 @@ def _minimise(method: Method) -> Method:
         answer.labels[inside] = found.labels[counters.place[inside]]
         named = asked.components[answer.conflict[asked.components] >= 0]
         answer.conflict[named] = counters.owner[answer.conflict[named]]
+        if (answer.status[asked.components] != Status.OPTIMAL).any():
+            from .polish import polish
+
+            polish(asked, answer, deadline)
 
     return minimise
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .jit import inner, kernel
 from .structure import KIND, OFFSET, SCOPE
-from .tables import POTTS
+from .tables import COUNT, POTTS
 
 
 class Loops(NamedTuple):
@@ -37,8 +37,10 @@ def unary_costs(factors, components, states, offsets, energies, bias, out):
         for f in range(factors.first[c], factors.first[c + 1]):
             if factors.row[f + 1, SCOPE] - factors.row[f, SCOPE] == 1:
                 v = factors.var[factors.row[f, SCOPE]]
+                code = factors.row[f, KIND] - COUNT
                 for k in range(states[v]):
-                    out[offsets[v] + k] += energies[factors.row[f, OFFSET] + k]
+                    x = k if code < 0 else min(np.int64(k == code & 1), code >> 2)
+                    out[offsets[v] + k] += energies[factors.row[f, OFFSET] + x]
     if bias.size > 0:
         for x in range(out.size):
             out[x] += bias[x]
@@ -138,6 +140,29 @@ def sweep(start, stop, step, factors, loops, states, offsets, energies, costs, s
 
 
 @inner
+def _counted(e, f, factors, energies, labels, cost):
+    """The same of a factor that counts."""
+    code = factors.row[f, KIND] - COUNT
+    most = code >> 2
+    one = code & 1
+    q = factors.row[f, OFFSET]
+    last = factors.row[f + 1, SCOPE] - (code >> 1 & 1)  # the output of a gate is there
+    count = 0
+    for i in range(factors.row[f, SCOPE], factors.row[f + 1, SCOPE]):
+        label = labels[factors.var[i]]
+        if i != e and label < 0:
+            return False
+        if i != e and i < last and label == one:
+            count += 1
+    for k in range(2):
+        x = min(count + np.int64(e < last and k == one), most)
+        if code & 2 != 0:
+            x = 2 * x + (k if e == last else labels[factors.var[last]])
+        cost[k] += energies[q + x]
+    return True
+
+
+@inner
 def conditional(v, e, f, factors, states, energies, labels, cost):
     """cost[k] += E_f with v = k (at scope entry e) and all others at their labels; False where one has none."""
     if factors.row[f, KIND] == POTTS:
@@ -149,6 +174,8 @@ def conditional(v, e, f, factors, states, energies, labels, cost):
             if k != label:
                 cost[k] += energies[factors.row[f, OFFSET]]
         return True
+    if factors.row[f, KIND] >= COUNT:
+        return _counted(e, f, factors, energies, labels, cost)
     step = 1
     own = 0
     q = factors.row[f, OFFSET]

@@ -56,7 +56,8 @@ def main():
     for name, result in found.items():
         off = abs(result.variables["x"] - exact.variables["x"])[..., 1]
         said = "does not tell log Z" if np.isnan(result.log_partition) else f"log Z {result.log_partition:.3f}"
-        print(f"{METHODS[name]:<20} {result.kind:<9} {said:<20} off by {off.mean():.4f}, at most {off.max():.4f}")
+        error = f"marginals off by {off.mean():.4f}, at most {off.max():.4f}"
+        print(f"{METHODS[name]:<20} {result.kind:<9} {said:<20} {error}")
     lower, upper = (found[name].log_partition for name in ("mean-field", "tree-reweighted"))
     print(f"bracket      {lower:.3f} ≤ {exact.log_partition:.3f} ≤ {upper:.3f}")
     guess = exact.variables["x"].argmax(-1)

@@ -131,8 +131,8 @@ class Reweighted:
         weighing = Weighing(order, self.arrangement.last, table, potts, rho, least)
         total = int(ends[-1]) if ends.size else 0
         tables = np.empty(total), buffer(total, np.float64)
-        listed = np.concatenate([members[starts[u] : starts[u] + counts[u]] for u in unit]) if unit.size else members
         first = np.concatenate([[0], np.cumsum(counts[unit])])
+        listed = members[np.arange(first[-1]) + np.repeat(starts[unit] - first[:-1], counts[unit])]
         slopes = beta / rho[order[unit]]
         for low, high in cuts_of(sizes * counts[unit]):
             tabulate(

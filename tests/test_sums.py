@@ -264,11 +264,11 @@ def test_factors_over_the_same_variables_are_one_factor() -> None:
 
 @pytest.mark.jitoff
 def test_every_pass_brackets_log_partition() -> None:
-    for case in loopy_cases(15):
+    for case in loopy_cases(8):
         exact = -oracle.free_energy(case.spec)
         with explained(case):
             upper, lower = INF, -INF
-            for iterations in (1, 2, 3, 5, 20):
+            for iterations in (1, 2, 5, 20):
                 above = fg.marginals(case.graph, method=fg.TreeReweighted(iterations=iterations)).log_partition
                 below = fg.marginals(case.graph, method=fg.MeanField(iterations=iterations)).log_partition
                 assert below <= exact + 1e-9 * abs(exact) + 1e-9
@@ -328,6 +328,22 @@ def test_the_upper_bound_is_the_best_one_of_its_trees() -> None:
 
     for seed in range(4):
         check(np.random.default_rng(seed))
+
+
+def test_passes_that_would_oscillate_are_damped() -> None:
+    """On dense graphs with strong factors messages swing; the optimum of the bound does not depend on the damping."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        pairs = np.array([(a, b) for a in range(30) for b in range(a) if rng.random() < 0.2])
+        g = fg.FactorGraph()
+        x = g.variables("x", shape=(30,), states=3)
+        g.add(fg.Table(2 * rng.normal(size=(len(pairs), 3, 3))), x[pairs[:, 0]], x[pairs[:, 1]])
+        found = [
+            fg.marginals(g, method=fg.TreeReweighted(damping=damping, iterations=2000, tolerance=1e-9))
+            for damping in (0.0, 0.5)
+        ]
+        assert found[0].log_partition == pytest.approx(found[1].log_partition, rel=1e-6)
+        np.testing.assert_allclose(found[0].flat, found[1].flat, atol=1e-3)
 
 
 def test_mean_field_is_above_its_labelling_and_at_rest() -> None:

@@ -126,14 +126,3 @@ def add_unaries(plan: Plan, components: np.ndarray, marginals: np.ndarray, weigh
     step = np.arange(int(states.sum())) - np.repeat(np.cumsum(states) - states, states)
     at = np.repeat(row[single, OFFSET], states) + step
     np.add.at(gradient, at, weight * marginals[np.repeat(plan.offsets[variable], states) + step])
-
-
-def summing(method: str, threads: int | None) -> Solver:
-    """The solver of a name of `choose`."""
-    from .gibbs import Gibbs
-    from .mean_field import MeanField
-    from .perturb import PerturbAndMAP
-    from .sum_product import SumProduct, TreeReweighted
-
-    kinds = (Gibbs, MeanField, PerturbAndMAP, SumProduct, TreeReweighted)
-    return next(kind(threads) for kind in kinds if kind.name == method)

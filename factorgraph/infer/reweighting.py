@@ -131,8 +131,8 @@ class Reweighted:
         weighing = Weighing(order, self.arrangement.last, table, potts, rho, least)
         total = int(ends[-1]) if ends.size else 0
         tables = np.empty(total), buffer(total, np.float64)
-        listed = np.concatenate([members[starts[u] : starts[u] + counts[u]] for u in unit]) if unit.size else members
         first = np.concatenate([[0], np.cumsum(counts[unit])])
+        listed = members[np.arange(first[-1]) + np.repeat(starts[unit] - first[:-1], counts[unit])]
         slopes = beta / rho[order[unit]]
         for low, high in cuts_of(sizes * counts[unit]):
             tabulate(
@@ -156,27 +156,29 @@ class Reweighted:
         iterations: int,
         tolerance: float,
         damping: float,
-        watch: Callable[[np.ndarray], None] | None = None,
+        watch: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> np.ndarray:
         """Pass back and forth until probabilities change by less than `tolerance`; F · T of the components asked.
 
-        watch: is told F (C,) · T after each pass forwards.
+        watch: is told F (C,) · T after each pass forwards, and says (a mask) which components are to be damped more.
         """
         state, components = self.state, self.asked.components
+        damped = np.full(self.asked.plan.n_components, damping)
         index, rho = self.index, self.weighing.rho
         for number in range(iterations):
             if number > 0:
                 for low, high in self.spans[::-1]:
                     span = (high - 1, low - 1, -1)
-                    sweep(span, index, self.weighing, self.tables, damping, state, self.space)
+                    sweep(span, index, self.weighing, self.tables, damped, state, self.space)
             gather(self.variables, index, rho, self.unary, state)
             for low, high in self.spans:
-                sweep((low, high, 1), index, self.weighing, self.tables, damping, state, self.space)
+                sweep((low, high, 1), index, self.weighing, self.tables, damped, state, self.space)
             residual = np.zeros(self.asked.plan.n_components)
             finish(self.variables, index, self.share, state, self.marginals, residual)
             if watch is not None:
-                watch(self.temperature * state.free)
-            settled = components[residual[components] <= tolerance]
+                worse = watch(self.temperature * state.free)
+                damped[worse] = 0.5 + 0.5 * damped[worse]
+            settled = components[(residual <= tolerance * (1.0 - damped))[components]]
             state.status[settled] = np.maximum(state.status[settled], SETTLED)
             if (state.status[components] != ACTIVE).all():
                 break

@@ -92,10 +92,26 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
             from .gibbs import Annealing
 
             return Annealing(threads, **given)
-        case "gibbs" | "mean-field" | "perturb-and-map" | "sum-product" | "tree-reweighted":
-            from .loopy import summing
+        case "gibbs":
+            from .gibbs import Gibbs
 
-            return summing(method, threads)
+            return Gibbs(threads)
+        case "mean-field":
+            from .mean_field import MeanField
+
+            return MeanField(threads)
+        case "perturb-and-map":
+            from .perturb import PerturbAndMAP
+
+            return PerturbAndMAP(threads)
+        case "sum-product":
+            from .sum_product import SumProduct
+
+            return SumProduct(threads)
+        case "tree-reweighted":
+            from .sum_product import TreeReweighted
+
+            return TreeReweighted(threads)
     raise FactorGraphError(f"method: expected one of {METHODS} or a solver object; got {method!r}")
 
 

@@ -17,6 +17,9 @@ from .loopy import Summing
 from .reweighting import Reweighted, arrange
 from .solver import Solver
 
+#: What a free energy may fall by, relative, without being worse.
+ROUNDING = 1e-10
+
 
 @dataclass(frozen=True)
 class SumProduct(Summing):
@@ -54,10 +57,10 @@ class SumProduct(Summing):
 
 @dataclass(frozen=True)
 class TreeReweighted(Summing):
-    """An upper bound of log Z, and the pseudo-marginals that attain it, for factors of any arity.
+    """An upper bound of log Z (up to the rounding of float64), and the beliefs that attain it, for factors of any arity.
 
-    Whatever the messages are, each pass proves a bound; the least one is kept. iterations, tolerance, damping: as for
-    SumProduct.
+    Whatever the messages are, each pass proves a bound; the least one is kept, and where a pass makes it worse, damping
+    goes half the way to 1. iterations, tolerance, damping: as for SumProduct.
     """
 
     iterations: int = 200
@@ -79,7 +82,13 @@ class TreeReweighted(Summing):
     ) -> np.ndarray:
         best = np.full(asked.plan.n_components, -np.inf)
         messages = Reweighted(asked, temperature, tree_weights(asked.plan))
-        messages.run(self.iterations, self.tolerance, self.damping, lambda free: np.maximum(best, free, out=best))
+
+        def keep(free: np.ndarray) -> np.ndarray:
+            worse = (best < np.inf) & (free + ROUNDING * np.abs(free) < best)
+            np.maximum(best, free, out=best)
+            return worse
+
+        messages.run(self.iterations, self.tolerance, self.damping, keep)
         _write(messages, marginals, gradient, weight)
         return best[asked.components]
 

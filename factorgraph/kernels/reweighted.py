@@ -163,7 +163,7 @@ def _by_probabilities(f, target, index, weighing, weights, space):
         for i in range(others, (others + lanes(probability) - 1) // lanes(probability) * lanes(probability)):
             probability[i] = 0.0
         form = ROWS if other == first else COLUMNS
-        multiply(probability, 0, form, weights, weighing.table[f], others, count, 1.0, fresh, 0)
+        multiply(probability, 0, form, weights, weighing.table[f], others, count, weights.dtype.type(1.0), fresh, 0)
     low += weighing.least[f]
     for k in range(count):
         if fresh[k] < LOWEST:
@@ -199,7 +199,10 @@ def _replace(f, target, index, weighing, damping, state, space):
 
 @kernel
 def sweep(span, index, weighing, tables, damping, state, space):
-    """Renew messages of the factors order[span[0] : span[1] : span[2]]: a step of 1 is forwards, −1 back."""
+    """Renew messages of the factors order[span[0] : span[1] : span[2]]: a step of 1 is forwards, −1 back.
+
+    damping float64 (C,): the share of the old messages that is kept on the way back.
+    """
     costs, weights = tables
     start, stop, step = span
     width = space.fresh.size
@@ -220,7 +223,7 @@ def sweep(span, index, weighing, tables, damping, state, space):
                 known = _by_probabilities(f, e, index, weighing, weights, space)
             if not known:
                 _by_logarithms(f, e, index, weighing, costs, space)
-            least = _replace(f, e, index, weighing, 0.0 if step > 0 else damping, state, space)
+            least = _replace(f, e, index, weighing, 0.0 if step > 0 else damping[c], state, space)
             if least == np.inf:
                 state.status[c] = INFEASIBLE
                 state.free[c] = np.inf

@@ -6,8 +6,9 @@ VENV := .venv
 SPREAD := -n 2 --dist
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+DOCUMENTED := $(VENV)/.installed-docs
 
-.PHONY: help demo test check soak lint types clean
+.PHONY: help demo test check soak docs lint types clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +30,10 @@ soak: $(INSTALLED) ## property tests on ever new random graphs for MINUTES=10, o
 	    HYPOTHESIS_PROFILE=soak $(RUN) -m pytest -q -x -m hypothesis || exit 1; \
 	done
 
+docs: $(DOCUMENTED) ## the documentation, its pictures made by what it shows: build/docs/index.html
+	@$(RUN) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo build/docs/index.html
+
 lint: $(INSTALLED) ## style, by ruff
 	@$(RUN) -m ruff check .
 
@@ -37,7 +42,7 @@ types: $(INSTALLED) ## type hints, by mypy
 
 clean: ## remove what was generated, compiled kernels included; .venv stays
 	@find . -path ./$(VENV) -prune -o -name __pycache__ -prune -exec rm -rf {} +
-	@rm -rf build dist out *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	@rm -rf build dist out docs/gallery docs/pictures *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 
 $(INSTALLED): setup.cfg
 	@if ! $(RUN) -m pip --version >/dev/null 2>&1; then \
@@ -51,4 +56,9 @@ $(INSTALLED): setup.cfg
 	fi
 	@echo 'Installing factorgraph and what it needs into $(VENV) (a minute or two, once) ...'
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[plot,test]'
+	@touch $@
+
+$(DOCUMENTED): $(INSTALLED)
+	@echo 'Installing what documentation needs into $(VENV) (once) ...'
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@

@@ -1,65 +1,72 @@
-"""The documentation runs.
-
-In README.md and docs/*.md every ```python block is a program; the blocks of a file run in order and share their names.
-What they print is compared with the next block of the file where that is a ```text or ```output block. A block
-that only shows (signatures, say) is fenced ```python sketch. Docstring examples of all public modules run as doctests.
+"""The documentation runs: the programs of README.md and docs/*.md (docs/programs.py says which blocks are such) and the
+examples in docstrings of all public modules. Every public name is in the reference.
 """
 
-import contextlib
 import doctest
 import importlib
-import io
 import re
-from dataclasses import dataclass
+import sys
 from pathlib import Path
 
 import pytest
 
+import factorgraph
+from factorgraph import losses, optim
+
 ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "docs"))
+
+from programs import PICTURE, programs, run  # noqa: E402
+from prose import to_rst  # noqa: E402
+
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in sorted((ROOT / "factorgraph").rglob("*.py"))
     if path.stem == "__init__" or not path.stem.startswith("_")
 ]
-FENCE = re.compile(r"^```([^`\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Program:
-    """A block of code at a line of a document; `expected` is what it must print, None where nothing is said."""
-
-    line: int
-    code: str
-    expected: str | None
-
-
-def programs(text: str) -> list[Program]:
-    blocks = [(m[1].strip(), m[2], text.count("\n", 0, m.start()) + 2) for m in FENCE.finditer(text)]
-    found = []
-    for (kind, code, line), (following, output, _) in zip(blocks, [*blocks[1:], ("", "", 0)], strict=True):
-        if kind == "python":
-            found.append(Program(line, code, output if following in ("text", "output") else None))
-        else:
-            assert kind == "python sketch" or not kind.startswith("py"), f"line {line}: what is a {kind!r} block?"
-    return found
-
-
-def run(document: Path) -> None:
-    names: dict[str, object] = {"__name__": "__main__"}
-    for program in programs(document.read_text(encoding="utf-8")):
-        printed = io.StringIO()
-        code = compile("\n" * (program.line - 1) + program.code, str(document), "exec")
-        with contextlib.redirect_stdout(printed):
-            exec(code, names)
-        if program.expected is not None:
-            assert printed.getvalue() == program.expected, f"{document.name}, line {program.line}"
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_programs_of(document, tmp_path, monkeypatch):
+    shown = PICTURE.findall(document.read_text(encoding="utf-8"))
+    if shown:
+        pytest.importorskip("matplotlib")
     monkeypatch.chdir(tmp_path)
     run(document)
+    assert [name for name in shown if not (tmp_path / name).is_file()] == [], "shown, and made by no program"
+
+
+@pytest.mark.parametrize("module", [factorgraph, losses, optim], ids=lambda module: module.__name__)
+def test_every_public_name_is_in_the_reference(module):
+    pages = (ROOT / "docs" / "reference").glob("*.rst")
+    found = set(re.findall(r"^\.\. auto\w+:: (?:\w+\.)*(\w+)$", "".join(p.read_text("utf-8") for p in pages), re.M))
+    public = getattr(module, "__all__", None) or [
+        name for name, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__
+    ]
+    assert sorted(set(public) - found) == []
+
+
+def test_docstrings_become_markup():
+    text = """What f does to *args and |x|, see `g`.
+
+    a = b_c
+
+path: where to. limit: how much; other: stays a word of this sentence.
+
+Errors: FactorGraphError for `n` < 1.
+
+>>> f(1)
+1
+"""
+    assert to_rst(text, {"path", "limit", "Errors"}) == [
+        r"What f does to \*args and \|x\|, see \ ``g``\ .", "", "",
+        "::", "", "    a = b_c", "",
+        "``path``", "    where to.", "",
+        "``limit``", "    how much; other: stays a word of this sentence.", "", "",
+        "Errors", r"    FactorGraphError for \ ``n``\  \< 1.", "", "",
+        ">>> f(1)", "1", "",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -24,7 +24,7 @@ LAYERS = {
     3: {"infer", "factors"},
     2: {"plan"},
     1: {"optim"},
-    0: {"kernels", "errors", "files"},
+    0: {"kernels", "errors", "files", "markup"},
 }
 #: The public face, factorgraph/__init__.py, sits between the library and its command line.
 FACE = 7.5

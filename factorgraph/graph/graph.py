@@ -16,6 +16,7 @@ from ..plan import Block, Group, Lattices, Plan, digest
 from ..plan.memory import check_memory
 from .blocks import Part, make_blocks, read_lattice_scopes, read_scopes
 from .names import name_states
+from .summary import summary
 from .variables import Lattice, Variables, read_arcs, read_shape, read_states
 
 #: Plans of equal structure are shared; the most recent small ones are kept alive.
@@ -283,6 +284,9 @@ class FactorGraph:
     def named(self, evidence: Mapping[Any, Any] | None) -> dict[Any, Any]:
         """Evidence with state names replaced by states."""
         return name_states(evidence, self._groups, self.alphabets)
+
+    def _repr_html_(self) -> str:
+        return summary(self)
 
     def __repr__(self) -> str:
         return f"FactorGraph({self._count} variables, {len(self._parts)} groups of factors)"

@@ -20,6 +20,7 @@ from .latent import check_latent, hidden, marginalise
 from .solution import ByName, padded
 from .solve import Declared, check_temperature, choose
 from .solver import Solver, check_constant, check_distribution
+from .summary import marginals_summary
 
 #: Relative rounding of a difference of sums: smaller ones are 0.
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
@@ -44,6 +45,9 @@ class Marginals:
     kind: str = "exact"
     configurations: np.ndarray | None = None
     latent: str = "sum"
+
+    def _repr_html_(self) -> str:
+        return marginals_summary(self)
 
     def of(self, group: Group) -> np.ndarray:
         """(*shape, K): probability of each state; ragged alphabets are padded with 0. Arcs: of lying on the path."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import FactorGraphError, listed
 from ..plan import Group, Plan, find_group
+from .summary import solution_summary
 
 
 class Status(IntEnum):
@@ -127,6 +128,9 @@ class Solution:
 
     def __repr__(self) -> str:
         return f"Solution(energy={self.energy:.6g}, bound={self.bound:.6g}, {self.status.name}, {self.plan!r})"
+
+    def _repr_html_(self) -> str:
+        return solution_summary(self)
 
     @property
     def gap(self) -> float:

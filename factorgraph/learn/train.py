@@ -24,6 +24,7 @@ import numpy as np
 from ..errors import FactorGraphError
 from ..infer import Auto, Solver
 from ..losses import Loss, Margin, check
+from ..markup import table
 from ..optim import SGD, Driver, Optimizer, Parameters, Rule, State, Stop
 from .check import check_arguments, check_parts, unreachable_examples
 from .contrast import Monitor
@@ -56,6 +57,13 @@ class Run:
     last: Parameters = field(default_factory=dict, repr=False)
     state: State = field(default_factory=dict, repr=False)
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def _repr_html_(self) -> str:
+        kept = [name for name in self.history.dtype.names if name == "epoch" or np.isfinite(self.history[name]).any()]
+        last = self.history[kept][::-1].tolist()
+        parameters = ((name, value.shape, value) for name, value in self.parameters.items())
+        head = ("name", "shape", "values")
+        return table(repr(self), kept, last, len(last)) + table("parameters", head, parameters, len(self.parameters))
 
     def __repr__(self) -> str:
         last = f", last loss {self.history['loss'][-1]:.6g}" if self.history.size else ""

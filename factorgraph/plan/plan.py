@@ -29,6 +29,7 @@ from .counters import Counters, counted
 from .grids import Grid, find_grid
 from .loops import Passes, make_loops, make_passes
 from .schedule import Extent, make_schedule
+from .summary import summary
 from .sweeps import Sweeper
 
 NONE = np.zeros(0, np.int64)
@@ -166,6 +167,9 @@ class Plan:
             f"Plan({self.states.size} variables, {len(self.factors.row) - 1} factors, "
             f"{self.n_components} components, {self.size} energies)"
         )
+
+    def _repr_html_(self) -> str:
+        return summary(self)
 
     @property
     def variable_states(self) -> int:

@@ -1,4 +1,4 @@
-"""Pictures for people. Needs matplotlib: pip install matplotlib."""
+"""Lines of writing as they were read, planes and surfaces of energies."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from factorgraph.errors import FactorGraphError
+from ..errors import FactorGraphError
+from .canvas import CUT, DPI, FRAME, RIGHT, TEXT, WRONG, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Two colours that differ for every kind of colour vision; a mark and a word say the same again.
-RIGHT, WRONG = "#00795a", "#c44e00"
-CUT, TEXT, FRAME = "#0072b2", "#222222", "#d0d0d0"
 #: Ink that would be drawn black: full ink is dark grey, so that cuts stand out.
 DARKEST = 1.15
 # All lengths are in pixels of the picture.
-WIDTH, DPI = 1200, 100
+WIDTH = 1200
 MARGIN, GUTTER, TITLE = 24, 40, 48
 #: Left of each image: the truth, a word and its symbols. Below it: the reading. Then a gap.
 WORD, SYMBOL, READING, GAP = 62, 11, 28, 18
@@ -68,7 +66,7 @@ def draw_lines(
         x, y = MARGIN + k % columns * (room + GUTTER), top + k // columns * cell
         _draw_line(axes, (x, y, x + aside), zoom, *line)
     axes.set(xlim=(0, WIDTH), ylim=(figure.get_figheight() * DPI, 0))
-    _save(figure, Path(path))
+    save(figure, Path(path))
 
 
 def draw_lattice(
@@ -141,7 +139,7 @@ def draw_plane(
     axes.set(xlim=ends, ylim=ends, xlabel="energy of the correct answer", ylabel="energy of the best incorrect answer")
     axes.set_aspect("equal")
     axes.legend(loc="lower right", frameon=True)
-    _save(figure, Path(path))
+    save(figure, Path(path))
 
 
 def draw_surfaces(
@@ -166,7 +164,7 @@ def draw_surfaces(
         )
     columns = min(3, len(grids))
     rows = -(-len(grids) // columns)
-    figure = _figure("draw_surfaces", 4.0 * columns, 3.7 * rows)
+    figure = new_figure("draw_surfaces", 4.0 * columns, 3.7 * rows)
     for i, grid in enumerate(grids):
         axes = figure.add_subplot(rows, columns, i + 1)
         axes.pcolormesh(across, up, grid, cmap="bone", shading="nearest", rasterized=True)
@@ -176,25 +174,15 @@ def draw_surfaces(
         axes.set_title(titles[i] if i < len(titles) else "", fontsize=12)
         axes.set_xlabel(f"energies {grid.min():.3g} … {grid.max():.3g}")
     figure.tight_layout()
-    _save(figure, Path(path))
+    save(figure, Path(path))
 
 
 def _chart(title: str | None) -> tuple[Figure, Axes]:
-    figure = _figure("draw_plane", 7.0, 7.0)
+    figure = new_figure("draw_plane", 7.0, 7.0)
     axes = figure.add_subplot()
     if title is not None:
         axes.set_title(title, fontsize=14)
     return figure, axes
-
-
-def _figure(where: str, width: float, height: float) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise FactorGraphError(
-            f"{where}: expected matplotlib to be installed; got {error}. Install it by: pip install matplotlib"
-        ) from error
-    return Figure(figsize=(width, height), dpi=DPI, facecolor="white")
 
 
 def _draw_line(
@@ -254,7 +242,7 @@ def _check(
 
 def _canvas(height: int) -> tuple[Figure, Axes]:
     """A white figure with one invisible pair of axes over all of it."""
-    figure = _figure("draw_lines", WIDTH / DPI, height / DPI)
+    figure = new_figure("draw_lines", WIDTH / DPI, height / DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     return figure, axes
@@ -268,21 +256,3 @@ def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
 def _text(symbols: Sequence[Any]) -> str:
     text = "".join(map(str, symbols))
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    if not path.parent.is_dir():
-        raise FactorGraphError(
-            f"draw_lines: expected the folder {path.parent} to exist; got none. Create it or choose another path."
-        )
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            FigureCanvasAgg(figure).print_figure(file, format="png", dpi=DPI)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -6,13 +6,14 @@ those of the style in use. `to_dot` needs nothing.
 
 from .answers import draw_chain, draw_history, draw_labelling, draw_paths
 from .graphs import draw_graph, to_dot
-from .lines import draw_lines, draw_plane, draw_surfaces
+from .lines import draw_lattice, draw_lines, draw_plane, draw_surfaces
 
 __all__ = [
     "draw_chain",
     "draw_graph",
     "draw_history",
     "draw_labelling",
+    "draw_lattice",
     "draw_lines",
     "draw_paths",
     "draw_plane",

@@ -43,12 +43,12 @@ def draw_chain(
         at = np.arange(count)
         if solution is not None:
             labels = np.where(solution.labels[name] < 0, np.nan, solution.labels[name])
-            style = {"color": WRONG, "linewidth": 1.2, "marker": "o", "markerfacecolor": "none"}
+            style: dict[str, Any] = {"color": WRONG, "linewidth": 1.2, "marker": "o", "markerfacecolor": "none"}
             axes.plot(at, labels, label="best labelling", **style)
         if truth is not None:
             axes.plot(at, np.asarray(truth), color=RIGHT, linestyle="none", marker="x", label="truth")
         axes.set(xlabel=name, yticks=range(states), yticklabels=names)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         if solution is not None or truth is not None:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False)
 
@@ -118,7 +118,7 @@ def draw_paths(
         nodes = np.unique([start, end])
         axes.scatter(nodes, np.zeros(nodes.size), s=36, color=ground, edgecolors=text, zorder=4)
         axes.set(yticks=[], xlabel=f"nodes of {name}", ylim=(-0.15, HEIGHT * longest + 0.3))
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
 
@@ -129,7 +129,7 @@ def draw_history(on: Where, run: Any, title: str | None = None) -> None:
     run: what `train` gives, or its history. Between the objective and the bound (objective − gap) lies the minimum.
     """
     history: np.ndarray = getattr(run, "history", run)
-    known = [n for n in history.dtype.names if np.isfinite(history[n]).any()] if len(history) else []
+    known = [n for n in history.dtype.names or () if np.isfinite(history[n]).any()] if len(history) else []
     if "loss" not in known:
         raise FactorGraphError("draw_history: expected at least one epoch with a finite loss; got none")
     epoch = history["epoch"]
@@ -146,7 +146,7 @@ def draw_history(on: Where, run: Any, title: str | None = None) -> None:
             other.plot(epoch, history["validation"], color=COLOURS[2], marker="x", markersize=4)
             other.set_ylabel("validation (×)", color=COLOURS[2])
         axes.set(xlabel="epoch", ylabel="per example")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.legend(loc="center right", frameon=False)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,16 +58,17 @@ def draw_graph(
             for v in factor.scope:
                 axes.plot(*at[[v, f]].T, color=text, linewidth=0.9, alpha=0.6, zorder=1)
         square, round_ = at[len(variables) :], at[: len(variables)]
-        axes.scatter(*square.T, s=60, marker="s", color=text, zorder=2)
+        factors_at, variables_at = (square[:, 0], square[:, 1]), (round_[:, 0], round_[:, 1])
+        axes.scatter(*factors_at, s=60, marker="s", color=text, zorder=2)
         faces = [SHADE if v.latent else ground for v in variables]
-        axes.scatter(*round_.T, s=620, marker="o", color=[ground] * len(faces), zorder=2)  # edges end at the rim
-        axes.scatter(*round_.T, s=620, marker="o", color=faces, edgecolors=text, linewidths=1.2, zorder=3)
+        axes.scatter(*variables_at, s=620, marker="o", color=[ground] * len(faces), zorder=2)  # edges end at the rim
+        axes.scatter(*variables_at, s=620, marker="o", color=faces, edgecolors=text, linewidths=1.2, zorder=3)
         for v, node in enumerate(variables):
             size = 9 if len(node.name) < 5 else 7
             axes.annotate(node.name, round_[v], ha="center", va="center", fontsize=size, color=text, zorder=4)
             if solution is not None:
                 label = f"= {_state(solution, v)}"
-                style = {"textcoords": "offset points", "ha": "left", "va": "top", "weight": "bold"}
+                style: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "top", "weight": "bold"}
                 axes.annotate(label, round_[v], (10, -9), fontsize=9, color=CUT, zorder=5, **style)
         for f, factor in enumerate(factors):
             note = factor.name if energies is None else _written(plan, energies, factor)

@@ -85,7 +85,7 @@ def draw_lattice(
     the columns segments[r][i]; energies[r] stands beside it. Raises FactorGraphError as draw_lines does.
     """
     ink, arcs, likely = np.asarray(image, np.float32), np.asarray(spans), np.asarray(chances).sum(1)
-    figure = _figure("draw_lattice", WIDTH / DPI, 6.0)
+    figure = new_figure("draw_lattice", WIDTH / DPI, 6.0)
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     top.imshow(ink, cmap="gray_r", vmin=0, vmax=DARKEST, extent=(0, ink.shape[1], ink.shape[0], 0), aspect="auto")
     top.vlines(np.asarray(cuts), 0, ink.shape[0], color=CUT, linewidth=1.0)
@@ -101,7 +101,7 @@ def draw_lattice(
         below.text(arcs[a, 1], row, f" {likely[a]:.2f}", color=TEXT, va="center", fontsize=8)
     below.set(yticks=[0, 1], yticklabels=["readings", "likely arcs"], xlim=(0, ink.shape[1] + 3))
     top.set(yticks=[], title="candidate cuts, likely arcs and their probabilities, readings and their energies")
-    _save(figure, Path(path))
+    save(figure, Path(path))
 
 
 def draw_plane(

@@ -93,13 +93,13 @@ def alphabet(y: Iterable[Labels], given: Any = None) -> np.ndarray:
                 found.update(label if isinstance(label, set | frozenset) else (label,))
         if given is not None and len(found) > len(given) and (new := known(found) - set(given)):
             raise FactorGraphError(f"y[{i}]: expected labels among {listed(given)}; got {listed(new)}")
-    labels = known(found)
-    if not labels:
+    every = known(found)
+    if not every:
         raise FactorGraphError("y: expected some known labels; got none. A model needs at least one to learn from")
     try:
-        ordered = sorted(labels)
+        ordered = sorted(every)
     except TypeError:
-        kinds = sorted({type(label).__name__ for label in labels})
+        kinds = sorted({type(label).__name__ for label in every})
         raise FactorGraphError(f"y: expected labels of one kind, which can be sorted; got {', '.join(kinds)}") from None
     out = np.array(ordered)
     if out.ndim != 1 or out.tolist() != ordered:

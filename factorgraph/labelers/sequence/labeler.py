@@ -23,7 +23,7 @@ from .explain import Explanation, Weight, explain, top
 from .storage import load, save
 
 
-class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
+class SequenceLabeler(BaseEstimator):
     """Labels for every token of sequences: chunks, entities, parts of speech, letters.
 
     loss: "margin", "perceptron", "nll" (a conditional random field), or any object of fg.losses.

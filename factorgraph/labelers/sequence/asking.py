@@ -35,7 +35,8 @@ def ranked(
     labeler: SequenceLabeler, tokens: Tokens, rules: Constraints | None, k: int
 ) -> list[list[tuple[list[Any], float]]]:
     """See SequenceLabeler.predict_k_best."""
-    names, out = labeler.classes_.tolist(), []
+    names = labeler.classes_.tolist()
+    out: list[list[tuple[list[Any], float]]] = []
     for sequences, part, (graph, parameters), evidence in _pieces(labeler, tokens, rules):
         found = infer.k_best(graph, k, evidence, parameters, method=labeler._solver(), each=True)
         labels = np.stack([each.labels["y"] for each in found])

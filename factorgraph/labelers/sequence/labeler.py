@@ -23,7 +23,7 @@ from .explain import Explanation, Weight, explain, top
 from .storage import load, save
 
 
-class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
+class SequenceLabeler(BaseEstimator):
     """Labels for every token of sequences: chunks, entities, parts of speech, letters.
 
     loss: "margin", "perceptron", "nll" (a conditional random field), or any object of fg.losses.
@@ -257,4 +257,3 @@ class SequenceLabeler(BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parameters_")
-

@@ -153,6 +153,9 @@ def evaluate(commands: Any) -> None:
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="as written by train")
     parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="tokens; - for standard input (default)")
+    parser.add_argument(
+        "--columns", metavar="NAMES", help="of the file, - for unused ones (default: those of the model, in order)"
+    )
     parser.add_argument("--tabs", action="store_true", help="columns are separated by tabs alone")
 
 
@@ -168,7 +171,10 @@ def _pieces(labeler: SequenceLabeler, arguments: argparse.Namespace) -> Iterator
 
     arguments.between = "\t" if arguments.tabs else None
     arguments.separator = "\t" if arguments.tabs else " "
-    names = tuple(labeler.columns or ("w",))
+    wanted = tuple(labeler.columns or ("w",))
+    names = tuple(arguments.columns.split(",")) if arguments.columns else wanted
+    if missing := [name for name in wanted if name not in names]:
+        raise FactorGraphError(f"--columns: expected {', '.join(wanted)} among them; {missing[0]!r} is missing")
     for first, lines in _sequences(arguments.file):
         rows = []
         for i, line in enumerate(line for sequence in lines for line in sequence):
@@ -179,7 +185,7 @@ def _pieces(labeler: SequenceLabeler, arguments: argparse.Namespace) -> Iterator
                     arguments.file,
                 )
             rows.append(row[: len(names)])
-        columns = {name: [row[c] for row in rows] for c, name in enumerate(names)}
+        columns = {name: [row[names.index(name)] for row in rows] for name in wanted}
         yield lines, Columns.from_columns(columns, [len(sequence) for sequence in lines])
 
 

@@ -94,9 +94,7 @@ def allow(plan: Plan, group: Group, mask: np.ndarray | None, allowed: np.ndarray
     return out
 
 
-def read_known(
-    array: np.ndarray, group: Group, states: np.ndarray, here: str
-) -> tuple[np.ndarray, np.ndarray | None]:
+def read_known(array: np.ndarray, group: Group, states: np.ndarray, here: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Correct labels of a group, int64 (count,), −1 unknown; of a bool mask of possible states the labels that it
     leaves no choice about, and the mask over the group's variable states."""
     if array.dtype != bool or not array.size:

@@ -85,11 +85,11 @@ def read_labels(y: Any, lengths: np.ndarray, sized: bool) -> list[Labels]:
 def alphabet(y: Iterable[Labels], given: Any = None) -> np.ndarray:
     """All labels, sorted: an array as scikit-learn's classes_."""
     found: set[Any] = set(given if given is not None else ())
-    for i, labels in enumerate(y):
+    for i, sequence in enumerate(y):
         try:
-            found.update(labels)
+            found.update(sequence)
         except TypeError:  # a set among them cannot be hashed
-            for label in labels:
+            for label in sequence:
                 found.update(label if isinstance(label, set | frozenset) else (label,))
         if given is not None and len(found) > len(given) and (new := known(found) - set(given)):
             raise FactorGraphError(f"y[{i}]: expected labels among {listed(given)}; got {listed(new)}")

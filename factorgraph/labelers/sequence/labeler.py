@@ -257,4 +257,3 @@ class SequenceLabeler(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "parameters_")
-

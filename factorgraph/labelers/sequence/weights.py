@@ -1,7 +1,7 @@
 """Weights of sequences and of labels in a loss.
 
-    Σ_i w_i loss_i        sequences
-    Δ(y, y') = w_y        what it costs to miss label y, for wrong y'
+Σ_i w_i loss_i        sequences
+Δ(y, y') = w_y        what it costs to miss label y, for wrong y'
 """
 
 from __future__ import annotations

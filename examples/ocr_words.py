@@ -98,7 +98,9 @@ def features(image, spans):
 def main():
     parser = argparse.ArgumentParser(description="Words of handwritten letters, with and without a segmentation.")
     parser.add_argument("--quick", action="store_true", help="few words, few epochs")
-    quick = parser.parse_args().quick
+    parser.add_argument("--picture", metavar="PATH", help="draw words with the cuts that were chosen into this PNG")
+    arguments = parser.parse_args()
+    quick = arguments.quick
     train, test = words_of(os.environ.get("FACTORGRAPH_DATA"), quick)
     X, tests = [letters for letters, _ in train], [letters for letters, _ in test]
     words, truths = [text for _, text in train], [text for _, text in test]
@@ -120,6 +122,12 @@ def main():
     reader.fit([paste(letters) for letters in X], words)
     images = [paste(letters) for letters in tests]
     print(f"{'unsegmented lattice':22} letter error {reader.character_error(images, truths):6.1%}")
+    if arguments.picture:
+        from factorgraph.plots import draw_lines
+
+        read = reader.predict(images[:12])
+        cuts = [np.append(0, spans[:, 1]) for spans in reader.align(images[:12], read)]
+        draw_lines(arguments.picture, images[:12], cuts, read, truths[:12])
     reader.grammar = fg.Acceptor.lexicon(set(words) | set(truths))
     print(f"{'  with a lexicon':22} letter error {reader.character_error(images, truths):6.1%}")
 

@@ -2,6 +2,7 @@
 
     python examples/speech_like.py            # some seconds
     python examples/speech_like.py --quick
+    python examples/speech_like.py --picture out.png  # also draw some utterances
 
 Frames are vectors; a phone is a glide between two of them that lasts three to seven frames, faster or slower, under
 noise. Nobody says where a phone ends. The cutter allows a boundary wherever the frames change, the features describe
@@ -59,7 +60,9 @@ def features(frames, spans):
 def main():
     parser = argparse.ArgumentParser(description="Find phones in a synthetic stream.")
     parser.add_argument("--quick", action="store_true", help="fewer utterances, fewer epochs")
-    quick = parser.parse_args().quick
+    parser.add_argument("--picture", metavar="PATH", help="draw what is heard into this PNG")
+    arguments = parser.parse_args()
+    quick = arguments.quick
 
     rng = np.random.default_rng(0)
     voice = rng.normal(size=(len(PHONES), 2, BANDS))
@@ -80,6 +83,16 @@ def main():
     print(f"with a lexicon, misheard {1 - listener.score(tests, truths):.1%}")
     for word, energy in listener.predict_k_best(tests[:1], 3)[0]:
         print(f"    {' '.join(word):20} {energy:8.2f}   (said: {' '.join(truths[0])})")
+
+    if arguments.picture:
+        from factorgraph.plots import draw_lines
+
+        listener.grammar = None
+        heard = listener.predict(tests[:8])
+        cuts = [np.append(0, spans[:, 1]) for spans in listener.align(tests[:8], heard)]
+        low, high = np.min(np.concatenate(tests)), np.max(np.concatenate(tests))
+        images = [(frames.T - low) / (high - low) for frames in tests[:8]]
+        draw_lines(arguments.picture, images, cuts, heard, truths[:8])
 
 
 if __name__ == "__main__":

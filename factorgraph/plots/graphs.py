@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def draw_graph(
             axes.annotate(node.name, round_[v], ha="center", va="center", fontsize=size, color=text, zorder=4)
             if solution is not None:
                 label = f"= {_state(solution, v)}"
-                style = {"textcoords": "offset points", "ha": "left", "va": "top", "weight": "bold"}
+                style: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "top", "weight": "bold"}
                 axes.annotate(label, round_[v], (10, -9), fontsize=9, color=CUT, zorder=5, **style)
         for f, factor in enumerate(factors):
             note = factor.name if energies is None else _written(plan, energies, factor)

@@ -20,7 +20,7 @@ def solution_summary(solution: Solution) -> str:
         ("energy", solution.energy),
         ("bound", solution.bound),
         ("gap", solution.gap),
-        *((f"by {m}", f"{n:,} component{'s' * (n != 1)}") for m, n in zip(method, count, strict=True)),
+        *((f"by {m}", f"{n:,} of {count.sum():,} components") for m, n in zip(method, count, strict=True)),
     ]
     named, spelt = set(solution.states), set(solution.strings)
     labels = (

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..errors import FactorGraphError
 from ..infer import Marginals, MinMarginals, Solution
 from ..plan import find_group
-from .canvas import CUT, RIGHT, WRONG, Where, drawing, ink
+from .canvas import CUT, RIGHT, WRONG, Where, drawing, ink, whole_numbers
 
 #: Eight colours that differ for every kind of colour vision (Okabe, Ito 2008), for labels.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999")
@@ -48,7 +48,7 @@ def draw_chain(
         if truth is not None:
             axes.plot(at, np.asarray(truth), color=RIGHT, linestyle="none", marker="x", label="truth")
         axes.set(xlabel=name, yticks=range(states), yticklabels=names)
-        axes.locator_params(axis="x", integer=True)
+        whole_numbers(axes)
         if solution is not None or truth is not None:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False)
 
@@ -109,16 +109,17 @@ def draw_paths(
         best = set(solution.path(group).tolist())
         for a in sorted(range(start.size), key=lambda a: (a in best, a)):
             middle, half = (start[a] + end[a]) / 2, (end[a] - start[a]) / 2
-            style = {"color": WRONG, "linewidth": 2.4} if a in best else {"color": text, "linewidth": 1.0}
+            style: dict[str, Any] = {"color": WRONG, "linewidth": 2.4} if a in best else {"color": text, "linewidth": 1.0}
             alpha = 1.0 if a in best else 0.08 + 0.92 * float(min(shown[a], 1.0))
             axes.plot(middle + half * np.cos(turn), 2 * HEIGHT * half * np.sin(turn), alpha=alpha, zorder=2, **style)
             if a in best:
-                label, box = names[int(solution.of(group)[a])], {"facecolor": ground, "edgecolor": "none", "pad": 1.5}
+                label = names[int(solution.of(group)[a])]
+                box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5}
                 axes.text(middle, 2 * HEIGHT * half, label, ha="center", va="center", bbox=box, zorder=5, weight="bold")
         nodes = np.unique([start, end])
         axes.scatter(nodes, np.zeros(nodes.size), s=36, color=ground, edgecolors=text, zorder=4)
         axes.set(yticks=[], xlabel=f"nodes of {name}", ylim=(-0.15, HEIGHT * longest + 0.3))
-        axes.locator_params(axis="x", integer=True)
+        whole_numbers(axes)
         for side in ("left", "right", "top"):
             axes.spines[side].set_visible(False)
 
@@ -146,7 +147,7 @@ def draw_history(on: Where, run: Any, title: str | None = None) -> None:
             other.plot(epoch, history["validation"], color=COLOURS[2], marker="x", markersize=4)
             other.set_ylabel("validation (×)", color=COLOURS[2])
         axes.set(xlabel="epoch", ylabel="per example")
-        axes.locator_params(axis="x", integer=True)
+        whole_numbers(axes)
         axes.legend(loc="center right", frameon=False)
 
 

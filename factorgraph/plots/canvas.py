@@ -77,3 +77,10 @@ def ink(axes: Axes) -> tuple[Any, Any]:
     from matplotlib import rcParams
 
     return rcParams["text.color"], axes.get_facecolor()
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Ticks across at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

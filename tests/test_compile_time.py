@@ -7,8 +7,8 @@ import pytest
 
 import factorgraph as fg
 from factorgraph.infer.elimination import Elimination
+from factorgraph.infer.expansion import alike
 from factorgraph.infer.order import find_orders
-from factorgraph.infer.portfolio import _alike
 from factorgraph.kernels.jit import JIT_DISABLED, inner, kernel
 from factorgraph.plan import Question
 
@@ -69,4 +69,4 @@ def test_expansions_are_asked_where_pairs_favour_equal_labels():
         a, b = x[[0, 1, 2]], x[[1, 2, 0]]
         g.add(fg.Potts(0.5) if table is None else fg.Table(table), a, b)
     plan = g.compile()
-    assert _alike(Question().of(plan, g.energies())).tolist() == [True, True, False, False]
+    assert alike(Question().of(plan, g.energies())).tolist() == [True, True, False, False]

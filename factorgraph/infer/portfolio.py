@@ -184,8 +184,9 @@ class Portfolio:
         broken = chosen[lost]
         self.bound[broken], self.status[broken], self.method[broken] = np.inf, Status.INFEASIBLE, "reduction"
         left = np.bincount(smaller.owner, smaller.asked.plan.work, chosen.size)
-        grid = np.isin(part.components, list(part.plan.grids))
-        worth = np.where(grid & (np.diff(part.plan.members[0])[part.components] >= GRID), LITTLE, WORTH)
+        grid = np.diff(part.plan.members[0])[part.components] >= GRID
+        grid[grid] = [c in part.plan.grids for c in part.components[grid].tolist()]
+        worth = np.where(grid, LITTLE, WORTH)
         pays = ~lost & (left <= worth * part.plan.work[part.components])
         if not pays.any():
             return

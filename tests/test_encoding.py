@@ -306,6 +306,8 @@ BAD = [
     ([[], [{"b": 1}, {"a": float("nan")}]], "got 'a': nan at token 1 of sequence 1"),
     ([[{"a": 1e300}]], "got 'a': 1e\\+300 at token 0"),
     ([[{"a": 10**400}]], "got 'a': 1000"),
+    ([[{"a": b"1"}]], "got 'a': b'1'"),
+    ([[{"a": np.ones(2)}]], "got 'a': array"),
     ([[{"b": [1], "a": 1}]], "expected strings as names of features; got 1 at token 0"),
     ([[{3: "x"}]], "expected strings as names of features; got 3"),
     ([[{3: {"x": 1}}]], "expected strings as names of features; got 3"),

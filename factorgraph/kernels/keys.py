@@ -125,10 +125,10 @@ def number(columns, parts, direct, table, keys, state, scratch, out):
 
 
 @kernel
-def fill(keys, first, base, table):
-    """Put keys first … into an open table that has room for all: −1 throughout, or holding those before."""
+def fill(keys, base, table):
+    """Put all keys into an open table with room for them, −1 throughout."""
     mask = table.size // 2 - 1
-    for feature in range(first, keys.size):
+    for feature in range(keys.size):
         key = keys[feature]
         k = _slot(key, base, mask)
         while table[2 * k] >= 0:

@@ -54,7 +54,7 @@ class Columns:
         """Of lists of tuples of strings, one tuple a token. Errors: FactorGraphError, with the place of the token that
         has more or fewer strings, or something that is none."""
         where, names = "Columns.from_tokens", check_names(names, "Columns.from_tokens")
-        indptr = _indptr(np.fromiter(map(len, sequences), np.int64, len(sequences)))
+        indptr = indptr_of(np.fromiter(map(len, sequences), np.int64, len(sequences)))
         tokens = list(chain.from_iterable(sequences))
         for t, token in enumerate(tokens):
             if isinstance(token, str) or len(token) != len(names):
@@ -82,7 +82,7 @@ class Columns:
                     f"{where}: expected as many strings in column {name!r} as in {names[0]!r} and as the lengths say; "
                     f"got {len(column)} in {size.size} sequences against {sizes[0].sum()} in {sizes[0].size}"
                 )
-        return cls._of(names, flat, _indptr(sizes[0]), where)
+        return cls._of(names, flat, indptr_of(sizes[0]), where)
 
     @classmethod
     def _of(cls, names: tuple[str, ...], columns: list[list[Any]], indptr: np.ndarray, where: str) -> Columns:
@@ -123,12 +123,12 @@ class Columns:
     def __getitem__(self, which: Any) -> Any:
         if isinstance(which, int | np.integer):
             s = range(len(self))[which]
-            one = self[s : s + 1]
-            return list(zip(*(chain.from_iterable(one.column(name)) for name in self.names)))
+            tokens = self.ids[:, self.indptr[s] : self.indptr[s + 1]].T.tolist()
+            return [tuple(words.string(i) for words, i in zip(self.vocabularies, token)) for token in tokens]
         chosen = np.arange(len(self))[which]
         lengths = self.lengths[chosen]
-        tokens = np.repeat(self.indptr[chosen] - _indptr(lengths)[:-1], lengths) + np.arange(lengths.sum())
-        return Columns(self.names, self.ids[:, tokens], _indptr(lengths), self.vocabularies)
+        tokens = np.repeat(self.indptr[chosen] - indptr_of(lengths)[:-1], lengths) + np.arange(lengths.sum())
+        return Columns(self.names, self.ids[:, tokens], indptr_of(lengths), self.vocabularies)
 
     def index(self, name: str) -> int:
         """The number of a column. Errors: FactorGraphError for unknown names."""
@@ -157,7 +157,8 @@ def check_names(names: Sequence[str], where: str) -> tuple[str, ...]:
     return found
 
 
-def _indptr(lengths: np.ndarray) -> np.ndarray:
+def indptr_of(lengths: np.ndarray) -> np.ndarray:
+    """int64 (n + 1,): where each of n parts begins, and the last one ends."""
     indptr = np.zeros(lengths.size + 1, np.int64)
     np.cumsum(lengths, out=indptr[1:])
     return indptr

@@ -7,6 +7,7 @@ come from two look-ups in C.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from operator import getitem
@@ -96,9 +97,9 @@ class _Values(dict[Any, int]):
         if isinstance(value, LISTS):
             raise _Nested
         try:
-            number = float(value)
+            number = math.nan if isinstance(value, bytes) else float(value)  # which would read bytes as text
         except (TypeError, ValueError, OverflowError):
-            raise BadEntry(_VALUES, f"{shown(self._key)}: {shown(value)}") from None
+            number = math.nan
         if not abs(number) <= _LARGEST:
             raise BadEntry(_VALUES, f"{shown(self._key)}: {shown(value)}")
         if number == 0 or number == 1:

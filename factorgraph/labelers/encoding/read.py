@@ -10,7 +10,7 @@ import codecs
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ...io.source import pieces
 from ...kernels import lines as kernels
 from ...plan.memory import bytes_of
 from .bags import Bags
-from .columns import Columns, check_names
+from .columns import Columns, check_names, indptr_of
 from .vocabulary import Vocabulary
 
 #: Names of the columns of CoNLL-2000, of CoNLL-U.
@@ -99,8 +99,8 @@ def read_crfsuite(path: str | os.PathLike[str], memory_limit: str | int = "2 GiB
     kinds = (np.int64, np.int32, np.int32, np.int32, np.float32)
     empty = [np.zeros(0, kind) for kind in kinds]
     lengths, ids, sizes, entries, values = map(np.concatenate, zip(empty, *found))
-    bags = Bags(_indptr(sizes), entries, None if (values == 1).all() else values, lengths, names)
-    return bags, Columns(("label",), ids.reshape(1, -1), _indptr(lengths), (labels,))
+    bags = Bags(indptr_of(sizes), entries, None if (values == 1).all() else values, lengths, names)
+    return bags, Columns(("label",), ids.reshape(1, -1), indptr_of(lengths), (labels,))
 
 
 def _layout(separator: str | None) -> int:
@@ -118,7 +118,7 @@ def _whole(parts: Iterator[Columns], names: Sequence[str | None]) -> Columns:
         return Columns(kept, np.zeros((len(kept), 0), np.int32), np.zeros(1, np.int64), vocabularies)
     ids = np.concatenate([each.ids for each in found], axis=1)
     lengths = np.concatenate([each.lengths for each in found])
-    return Columns(found[0].names, ids, _indptr(lengths), found[0].vocabularies)
+    return Columns(found[0].names, ids, indptr_of(lengths), found[0].vocabularies)
 
 
 def _columns(
@@ -152,7 +152,7 @@ def _columns(
             ids.append(np.array([vocabulary.add_bytes(buffer, *place) for vocabulary, *place in places]))
             sizes.append(_lengths(state, lengths))
         if sum(part.size for part in sizes):
-            yield Columns(kept, np.concatenate(ids, axis=1), _indptr(np.concatenate(sizes)), vocabularies)
+            yield Columns(kept, np.concatenate(ids, axis=1), indptr_of(np.concatenate(sizes)), vocabularies)
 
 
 def _lengths(state: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -268,9 +268,3 @@ def _refuse(path: str, state: np.ndarray, expected: str, token: bytes, remedy: s
     raise FormatError(
         f"{path}, line {line}: expected {expected}; got {shown!r}{f'. {remedy}' if remedy else ''}", path, line, shown
     )
-
-
-def _indptr(lengths: Any) -> np.ndarray:
-    indptr = np.zeros(lengths.size + 1, np.int64)
-    np.cumsum(lengths, out=indptr[1:])
-    return indptr

@@ -50,7 +50,7 @@ class Stage:
             if direct.size:
                 direct[self.keys] = np.arange(self.keys.size, dtype=np.int32)
             else:
-                kernels.fill(self.keys, 0, self.base, table)
+                kernels.fill(self.keys, self.base, table)
             self.direct, self.table = direct, table  # filled, as another thread may be waiting for them
         self._number(columns, margin, False, out)
 
@@ -88,4 +88,4 @@ class Stage:
         self.keys = keys
         if self.table.size:
             self.table = np.full(4 * self.table.size, -1, np.int64)
-            kernels.fill(keys[:count], 0, self.base, self.table)
+            kernels.fill(keys[:count], self.base, self.table)

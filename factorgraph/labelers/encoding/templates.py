@@ -66,7 +66,7 @@ class Templates:
 
     def fit(self, X: Columns, lengths: Any = None) -> Encoded:
         """Learn strings and features. Errors: FactorGraphError for what is no Columns, or lacks one of the columns."""
-        renames = self._learn_strings(_checked(X))
+        renames = self._rename(_checked(X), True)
         columns = self._lay_out(X, renames, 0, len(X))
         rows = np.empty((len(self.templates), columns.shape[1]), np.int32)
         self._stages = [self._learn(terms, columns, X.indptr, row) for terms, row in zip(self._terms, rows)]
@@ -77,7 +77,7 @@ class Templates:
         """Find features. Errors: as fit, and before fit."""
         if not self._stages:
             raise FactorGraphError("Templates: expected fit before transform; nothing has been learned")
-        renames = self._find_strings(_checked(X))
+        renames = self._rename(_checked(X), False)
         return self._gather(X, self._pieces(X, renames))
 
     def name(self, feature: int) -> str:
@@ -131,28 +131,22 @@ class Templates:
         """The column of the stage before; column 0 is a mask, then come the sources."""
         return len(self._sources) + 1
 
-    def _learn_strings(self, X: Columns) -> list[np.ndarray]:
-        """Make the vocabularies of all sources; int32 arrays from numbers of strings in X to those in them."""
-        strings = _Strings(X)
-        self._vocabularies, renames = [], []
-        for name, column in self._sources:
-            if name:
-                vocabulary = Vocabulary()
-                renames.append(vocabulary.add(strings.mapped(name, column)))
-            else:
-                vocabulary = X.vocabularies[X.index(column)]
-                renames.append(np.arange(len(vocabulary), dtype=np.int32))
-            self._vocabularies.append(vocabulary)
-        return renames
-
-    def _find_strings(self, X: Columns) -> list[np.ndarray]:
-        """The same for known strings; −1 for others."""
-        strings = _Strings(X)
+    def _rename(self, X: Columns, learn: bool) -> list[np.ndarray]:
+        """int32 arrays, one for each source: from numbers of strings in X to numbers in the vocabulary, −1 for unknown
+        ones. The vocabularies are made first where they are to be learned."""
+        if learn:
+            self._vocabularies = [
+                Vocabulary() if name else X.vocabularies[X.index(column)] for name, column in self._sources
+            ]
+        decoded: dict[str, list[str]] = {}
         renames = []
         for (name, column), vocabulary in zip(self._sources, self._vocabularies, strict=True):
             theirs = X.vocabularies[X.index(column)]
             if name:
-                renames.append(vocabulary.find(strings.mapped(name, column)))
+                if column not in decoded:
+                    decoded[column] = theirs.strings()
+                strings = list(map(function(name), decoded[column]))
+                renames.append(vocabulary.add(strings) if learn else vocabulary.find(strings))
             elif theirs is vocabulary:
                 renames.append(np.arange(len(vocabulary), dtype=np.int32))
             else:
@@ -279,20 +273,6 @@ class Templates:
         np.cumsum([stages[-1].keys.size for stages in self._stages], out=self._firsts[1:])
         if self.n_features >= 2**31:
             raise FactorGraphError(f"Templates: expected fewer than 2^31 features; got {self.n_features}. Set a cutoff")
-
-
-class _Strings:
-    """Functions of the strings of columns, which are decoded once."""
-
-    def __init__(self, X: Columns):
-        self._X = X
-        self._decoded: dict[int, list[str]] = {}
-
-    def mapped(self, name: str, column: str) -> list[str]:
-        c = self._X.index(column)
-        if c not in self._decoded:
-            self._decoded[c] = self._X.vocabularies[c].strings()
-        return list(map(function(name), self._decoded[c]))
 
 
 def _carry(row: np.ndarray, column: np.ndarray) -> None:

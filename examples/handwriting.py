@@ -27,11 +27,11 @@ def main():
     if arguments.quick:
         lines, size = digit_lines(train=400, test=100), {"epochs": 4, "batch_size": 4}
     else:
-        lines, size = digit_lines(train=5000, test=1000), {"epochs": 20, "batch_size": 32, "hidden": 256}
+        lines, size = digit_lines(train=10000, test=1000, vary=0.1), {"epochs": 10, "batch_size": 32, "hidden": 256}
     images, strings = ([line.image for line in lines.train], [line.digits for line in lines.train])
     tests, truths = ([line.image for line in lines.test], [line.digits.tolist() for line in lines.test])
 
-    rule = fg.optim.Adam(8e-3, l2=1e-3, schedule="linear")
+    rule = fg.optim.Adam(8e-3, l2=3e-4, schedule="linear")
     reader = fg.SegmentLabeler(optimizer=rule, progress=True, **size).fit(images, strings)
     print(f"string error    {1 - reader.score(tests, truths):6.1%}")
     print(f"character error {reader.character_error(tests, truths):6.1%}")

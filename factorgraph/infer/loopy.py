@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import FactorGraphError
-from ..kernels.structure import KIND, LOOPY, OFFSET, SCOPE
-from ..kernels.tables import POTTS
+from ..kernels.structure import LOOPY, OFFSET, SCOPE
 from ..kernels.weighing import Index
 from ..plan import Asked, Plan
 from .dynamic import DynamicProgramming
@@ -71,13 +70,13 @@ def cuts_of(work: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(bounds[:-1], bounds[1:]))
 
 
-def table_entries(plan: Plan, factors: np.ndarray) -> np.ndarray:
-    """float64 per listed factor: labellings of its scope; of a Potts factor its states."""
+def scope_sizes(plan: Plan, factors: np.ndarray) -> np.ndarray:
+    """int64 per listed factor: the labellings of its scope."""
     first = plan.factors.row[factors, SCOPE]
     arity = plan.factors.row[factors + 1, SCOPE] - first
-    out = np.ones(factors.size)
+    out = np.ones(factors.size, np.int64)
     for k in range(int(arity.max(initial=0))):
-        here = (arity > k) & ((k == 0) | (plan.factors.row[factors, KIND] != POTTS))
+        here = arity > k
         out[here] *= plan.states[plan.factors.var[first[here] + k]]
     return out
 

@@ -11,7 +11,7 @@ from ..errors import FactorGraphError
 from ..kernels.mean_field import renew_marginals, sum_factors, sum_variables
 from ..kernels.minsum import unary_costs
 from ..plan import Asked
-from .loopy import Summing, add_unaries, cuts_of, feasible_start, index_of, table_entries, write_marginals
+from .loopy import Summing, add_unaries, cuts_of, feasible_start, index_of, scope_sizes, write_marginals
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Field:
         unary_costs(plan.factors, components, plan.states, plan.offsets, energies, bias, self.unary)
         loops = self.index.loops
         self.work = np.zeros(len(plan.factors.row) - 1)
-        self.work[loops.factor] = table_entries(plan, loops.factor)
+        self.work[loops.factor] = scope_sizes(plan, loops.factor)
         ends = np.concatenate([[0.0], np.cumsum(self.work[loops.owner])])
         work = ends[loops.ptr[loops.var + 1]] - ends[loops.ptr[loops.var]]
         self.variables, self.factors = cuts_of(work), cuts_of(self.work[loops.factor])

@@ -15,7 +15,7 @@ from ..kernels.structure import KIND, OFFSET, SCOPE
 from ..kernels.tables import POTTS
 from ..kernels.weighing import Index, Weighing, order_breadth_first, tabulate
 from ..plan import Asked, Plan
-from .loopy import add_unaries, cuts_of, index_of
+from .loopy import add_unaries, cuts_of, index_of, scope_sizes
 
 #: Table entries that are as much work as an entry summed in logarithms, and as the exponentials of a state.
 LOGARITHM, STATE = 20.0, 20.0
@@ -61,10 +61,9 @@ def arrange(plan: Plan) -> Arrangement:
     order = np.argsort(highest[lead], kind="stable")
     last, work = np.zeros(rows, np.int64), np.zeros(rows)
     last[loops.factor] = entries[final]
-    states = plan.states[factors.var[entries]].astype(np.float64)
-    starts = ends - arity
-    size = np.multiply.reduceat(states, starts) if states.size else states
-    each = np.add.reduceat(states, starts) if states.size else states
+    states = plan.states[factors.var[entries]]
+    size = scope_sizes(plan, loops.factor)
+    each = np.add.reduceat(states, ends - arity) if states.size else states
     slow = (arity > 2) * LOGARITHM * arity * size
     work[loops.factor] = np.where(factors.row[loops.factor, KIND] == POTTS, 0.0, size) + slow + STATE * each
     ahead = ~final & lead[owner]
@@ -123,7 +122,7 @@ class Reweighted:
         which = which.reshape(-1)
         potts = np.zeros(len(row) - 1, np.int64)
         potts[order] = (row[order, KIND] == POTTS) & (counts == 1)
-        sizes = self._sizes(order[unit])
+        sizes = scope_sizes(plan, order[unit])
         sizes[potts[order[unit]] == 1] = 2
         ends = np.cumsum(sizes)
         table, least = np.zeros(len(row) - 1, np.int64), np.zeros(len(row) - 1)
@@ -141,15 +140,6 @@ class Reweighted:
             )  # fmt: skip
         least[order] = least[order[unit]][which]
         return weighing, tables
-
-    def _sizes(self, chosen: np.ndarray) -> np.ndarray:
-        factors = self.asked.plan.factors
-        first, arity = factors.row[chosen, SCOPE], factors.row[chosen + 1, SCOPE] - factors.row[chosen, SCOPE]
-        out = np.ones(chosen.size, np.int64)
-        for k in range(int(arity.max(initial=0))):
-            here = arity > k
-            out[here] *= self.asked.plan.states[factors.var[first[here] + k]]
-        return out
 
     def run(
         self,
@@ -197,7 +187,7 @@ class Reweighted:
         """gradient += weight · beliefs of all factors of the components asked."""
         plan, factor = self.asked.plan, self.index.loops.factor
         weighted = gradient, np.array([weight])
-        sizes = self._sizes(factor) * LOGARITHM
+        sizes = scope_sizes(plan, factor) * LOGARITHM
         for span in cuts_of(sizes):
             add_beliefs(
                 span, factor, self.arrangement.same, self.index, self.weighing, self.tables[0], self.state, self.space,

@@ -57,7 +57,7 @@ class SumProduct(Summing):
 
 @dataclass(frozen=True)
 class TreeReweighted(Summing):
-    """An upper bound of log Z (up to rounding in float64) and the beliefs that attain it, for factors of any arity.
+    """An upper bound of log Z (up to the rounding of float64), and the beliefs that attain it; scopes of any size.
 
     Whatever the messages are, each pass proves a bound; the least one is kept, and where a pass makes it worse, damping
     goes half the way to 1. iterations, tolerance, damping: as for SumProduct.

@@ -206,6 +206,8 @@ def ocr_words(path: str | os.PathLike[str] | None = None) -> Words:
     with opened as file:
         rows = [line.split() for line in file]
     try:
+        if any(len(row) != 134 for row in rows):
+            raise ValueError("a row of another length")
         kind = np.array([[ord(row[1]) - ord("a"), int(row[2]), int(row[5])] for row in rows], np.int64)
         values = np.array(["".join(row[6:134]) for row in rows], "S128").view(np.uint8).reshape(-1, 128) - ord("0")
     except (ValueError, IndexError, TypeError) as error:

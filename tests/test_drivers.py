@@ -318,7 +318,7 @@ RUNS: list[Any] = [
     (sparse_chain, Margin(), fg.optim.Pegasos(0.05)),
     (sparse_chain, Margin(), fg.optim.PassiveAggressive(0.1, average=True)),
     (hidden, fg.losses.LatentHinge(), fg.optim.CCCP(fg.optim.SGD(0.1, average=True), every=2)),
-    (hidden, fg.losses.Ramp(), fg.optim.CCCP(fg.optim.BCFW(0.05), every=2)),
+    (hidden, Margin(), fg.optim.CCCP(fg.optim.BCFW(0.05), every=2)),
 ]
 
 

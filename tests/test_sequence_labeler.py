@@ -416,7 +416,7 @@ def test_saved_and_loaded(tmp_path, loss: str, order: int) -> None:
     assert loaded.predict(X) == labeler.predict(X) and loaded.order == order
     for one, two in zip(loaded.predict_marginals(X), labeler.predict_marginals(X)):
         np.testing.assert_array_equal(one, two)
-    assert loaded.classes_.tolist() == labeler.classes_.tolist()
+    assert loaded.columns_ == ("w",) and loaded.classes_.tolist() == labeler.classes_.tolist()
     assert loaded.partial_fit(*toy(5)).score(*toy()) > 0.5
 
 

@@ -171,7 +171,7 @@ def _pieces(labeler: SequenceLabeler, arguments: argparse.Namespace) -> Iterator
 
     arguments.between = "\t" if arguments.tabs else None
     arguments.separator = "\t" if arguments.tabs else " "
-    wanted = tuple(labeler.columns or ("w",))
+    wanted = labeler.columns_
     names = tuple(arguments.columns.split(",")) if arguments.columns else wanted
     if missing := [name for name in wanted if name not in names]:
         raise FactorGraphError(f"--columns: expected {', '.join(wanted)} among them; {missing[0]!r} is missing")

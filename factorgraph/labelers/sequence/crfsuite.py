@@ -45,7 +45,7 @@ def from_crfsuite(labeler: SequenceLabeler, source: Any) -> SequenceLabeler:
     encoder = Features()
     encoder.fit([[[name] for name in attributes]] if attributes else [])
     labeler.set_params(loss="nll", features="observed")
-    labeler.encoder_, labeler.n_features_ = encoder, encoder.n_features
+    labeler.encoder_, labeler.n_features_, labeler.columns_ = encoder, encoder.n_features, ("w",)
     labeler.classes_ = np.array(labels)
     labeler.chains_ = Chains(len(labels), 1, np.float64, pairs, edges)
     labeler.parameters_ = {"emit": -emissions, "edge": -moves}

@@ -42,7 +42,7 @@ def make_encoder(X: Any, templates: Any, columns: Sequence[str] | None, cutoff: 
     return Features(cutoff=cutoff)
 
 
-def prepare(X: Any, encoder: Encoder, columns: Sequence[str] | None) -> Any:
+def prepare(X: Any, encoder: Encoder, columns: Sequence[str]) -> Any:
     """X as its encoder takes it: tokens that are strings or tuples of strings become Columns."""
     if not isinstance(encoder, Templates) or isinstance(X, Columns):
         if isinstance(encoder, Features) and not isinstance(X, Bags):
@@ -51,11 +51,10 @@ def prepare(X: Any, encoder: Encoder, columns: Sequence[str] | None) -> Any:
         return X
     _check_nested(X)
     if isinstance(first_token(X), str):
-        names = tuple(columns or ("w",))
-        if len(names) > 1:
-            raise FactorGraphError(f"X: expected tokens that are tuples of {listed(names)}; got strings")
-        return Columns.from_columns({names[0]: X})
-    return Columns.from_tokens(X, tuple(columns or ("w",)))
+        if len(columns) > 1:
+            raise FactorGraphError(f"X: expected tokens that are tuples of {', '.join(columns)}; got strings")
+        return Columns.from_columns({columns[0]: X})
+    return Columns.from_tokens(X, columns)
 
 
 def read_labels(y: Any, lengths: np.ndarray, sized: bool) -> list[Labels]:

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from ... import infer
 from ...losses import Loss
-from ..encoding import Encoded, Encoder
+from ..encoding import Columns, Encoded, Encoder
 from ..spans import SpanReport, span_report
 from . import asking, data, learning
 from .chains import Chains, Tokens, observed, refuse_empty
@@ -44,7 +44,8 @@ class SequenceLabeler(BaseEstimator):
     early_stopping: hold out `validation_fraction` of the sequences, stop when their score has not risen for `patience`
     epochs, and keep the best weights. random_state: of every random choice. threads: of inference.
 
-    After `fit`: classes_, labels in order; n_features_; parameters_, {name: array}; history_, a record per epoch.
+    After `fit`: classes_, labels in order; columns_, names of the strings of a token; n_features_; parameters_,
+    {name: array}; history_, a record per epoch.
 
     >>> X = [["the", "cat", "sat"], ["a", "dog", "barks"]]
     >>> y = [["D", "N", "V"], ["D", "N", "V"]]
@@ -138,6 +139,7 @@ class SequenceLabeler(BaseEstimator):
         return self
 
     def _begin(self, X: Any) -> None:
+        self.columns_ = X.names if isinstance(X, Columns) else tuple(self.columns or ("w",))
         self.encoder_ = data.make_encoder(X, self.templates, self.columns, self.cutoff, self.encoder)
 
     def _answers(self, y: Any, tokens: Tokens, lengths: Any, classes: Any) -> list[np.ndarray]:
@@ -161,7 +163,7 @@ class SequenceLabeler(BaseEstimator):
     def encode(self, X: Any, lengths: Any = None) -> Encoded:
         """What the encoder makes of sequences; `unknown` counts features that training has not seen, and drops them."""
         self._check("encode")
-        return self.encoder_.transform(data.prepare(X, self.encoder_, self.columns), lengths)
+        return self.encoder_.transform(data.prepare(X, self.encoder_, self.columns_), lengths)
 
     def predict(self, X: Any, lengths: Any = None, constrain: Any = None) -> list[list[Any]]:
         """The labels of lowest energy of every sequence. constrain: rules instead of those of the constructor.
@@ -240,7 +242,7 @@ class SequenceLabeler(BaseEstimator):
 
     def _tokens(self, X: Any, lengths: Any, learn: bool) -> Tokens:
         """Encoded sequences."""
-        prepared = data.prepare(X, self.encoder_, self.columns)
+        prepared = data.prepare(X, self.encoder_, self.columns_)
         encoded = (self.encoder_.fit if learn else self.encoder_.transform)(prepared, lengths)
         return Tokens.of(encoded, self.encoder_.n_features, np.float32)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KIND = "sequence labeler"
 #: Constructor arguments that a file keeps; the others are for training.
-SETTINGS = ("order", "columns", "threads")
+SETTINGS = ("order", "threads")
 
 
 def save(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> None:
@@ -42,11 +42,12 @@ def save(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> None:
     rules = read(labeler.constrain)
     values = {
         "classes": classes,
+        "columns": list(labeler.columns_),
         "features": labeler.n_features_,
         "dtype": np.dtype(chains.dtype).name,
         "observed": chains.pairs is not None,
         "constrain": None if rules is None else _plain(rules),
-        **{name: _list(getattr(labeler, name)) for name in SETTINGS},
+        **{name: getattr(labeler, name) for name in SETTINGS},
     }
     checkpoint.save(path, KIND, {}, values, arrays)
 
@@ -56,9 +57,10 @@ def load(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> SequenceLabe
     contents = checkpoint.load(path, KIND)
     values, arrays = contents.values, contents.arrays
     try:
-        labeler.set_params(**{name: _tuple(values[name]) for name in SETTINGS})
+        labeler.set_params(**{name: values[name] for name in SETTINGS})
         labeler.constrain = None if values["constrain"] is None else Constraints(**values["constrain"])
         labeler.classes_ = np.array(values["classes"])
+        labeler.columns_ = tuple(values["columns"])
         labeler.n_features_ = values["features"]
         prefix = "encoder/"
         own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
@@ -103,11 +105,3 @@ def _plain(rules: Constraints) -> dict[str, Any]:
         "first": None if rules.first is None else list(rules.first),
         "last": None if rules.last is None else list(rules.last),
     }
-
-
-def _list(value: Any) -> Any:
-    return list(value) if isinstance(value, list | tuple) else value
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -54,7 +54,7 @@ class Run:
     skipped: np.ndarray
 
     def _repr_html_(self) -> str:
-        kept = [name for name in self.history.dtype.names or () if name == "epoch" or np.isfinite(self.history[name]).any()]
+        kept = [name for name in self.history.dtype.names or () if np.isfinite(self.history[name]).any()]
         last = self.history[kept][::-1].tolist()
         parameters = ((name, value.shape, value) for name, value in self.parameters.items())
         head = ("name", "shape", "values")

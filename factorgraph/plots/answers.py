@@ -109,9 +109,10 @@ def draw_paths(
         best = set(solution.path(group).tolist())
         for a in sorted(range(start.size), key=lambda a: (a in best, a)):
             middle, half = (start[a] + end[a]) / 2, (end[a] - start[a]) / 2
-            style: dict[str, Any] = {"color": WRONG, "linewidth": 2.4} if a in best else {"color": text, "linewidth": 1.0}
+            colour, width = (WRONG, 2.4) if a in best else (text, 1.0)
             alpha = 1.0 if a in best else 0.08 + 0.92 * float(min(shown[a], 1.0))
-            axes.plot(middle + half * np.cos(turn), 2 * HEIGHT * half * np.sin(turn), alpha=alpha, zorder=2, **style)
+            x, y = middle + half * np.cos(turn), 2 * HEIGHT * half * np.sin(turn)
+            axes.plot(x, y, color=colour, linewidth=width, alpha=alpha, zorder=2)
             if a in best:
                 label = names[int(solution.of(group)[a])]
                 box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -88,11 +89,16 @@ def draw_labelling(
 
 
 def draw_paths(
-    on: Where, solution: Solution, name: str, marginals: Marginals | None = None, title: str | None = None
+    on: Where,
+    solution: Solution,
+    name: str,
+    marginals: Marginals | None = None,
+    names: Sequence[str] | None = None,
+    title: str | None = None,
 ) -> None:
     """Draw a lattice, its nodes in a row and its arcs above, with the best path and what it spells.
 
-    marginals: arcs are darker the likelier they lie on the path.
+    marginals: arcs are darker the likelier they lie on the path. names: of the states, their numbers by default.
     """
     group = find_group(solution.plan, name, "draw_paths")
     if group.lattice < 0:
@@ -101,7 +107,6 @@ def draw_paths(
     start, end = lattices.start[own], lattices.end[own]
     shown = np.full(start.size, 0.35) if marginals is None else marginals.of(group).sum(1)
     longest = int((end - start).max())
-    names = _names(solution, name, int(solution.plan.states[group.start]))
     width = min(14.0, 1.5 + 0.8 * int(lattices.nodes[group.lattice]))
     with drawing(on, "draw_paths", width, 1.2 + 0.42 * longest, title) as axes:
         text, ground = ink(axes)
@@ -114,7 +119,8 @@ def draw_paths(
             x, y = middle + half * np.cos(turn), 2 * HEIGHT * half * np.sin(turn)
             axes.plot(x, y, color=colour, linewidth=width, alpha=alpha, zorder=2)
             if a in best:
-                label = names[int(solution.of(group)[a])]
+                k = int(solution.of(group)[a])
+                label = str(k) if names is None else names[k]
                 box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5}
                 axes.text(middle, 2 * HEIGHT * half, label, ha="center", va="center", bbox=box, zorder=5, weight="bold")
         nodes = np.unique([start, end])

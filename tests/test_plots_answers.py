@@ -105,6 +105,9 @@ def test_a_lattice_shows_its_best_path_and_what_it_spells() -> None:
     g.add(fg.Table([[9, 0, 9, 9], [9, 9, 9, 5], [9, 9, 1, 9]]), line)
     plots.draw_paths(on, fg.solve(g), "line", fg.marginals(g))
     assert texts(on) == ["1", "2"] and len(on.lines) == 3
+    named = axes()
+    plots.draw_paths(named, fg.solve(g), "line", names="abcd")
+    assert texts(named) == ["b", "c"]
     assert [line.get_linewidth() for line in on.lines] == [1.0, 2.4, 2.4]
     with pytest.raises(FactorGraphError, match="draw_paths: expected the name of a lattice; got 'sky'"):
         plots.draw_paths(on, fg.solve(weather()), "sky")

@@ -62,3 +62,9 @@ def test_only_the_command_line_prints():
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert found == []
+
+
+def test_the_version_is_said_once_and_cited():
+    version = re.search(r'^__version__ = "(.+)"$', (ROOT / "factorgraph/__init__.py").read_text("utf-8"), re.M)[1]
+    assert "version = attr: factorgraph.__version__\n" in (ROOT / "setup.cfg").read_text("utf-8")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text("utf-8")

@@ -59,8 +59,7 @@ class Run:
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def _repr_html_(self) -> str:
-        names = self.history.dtype.names or ()
-        kept = [name for name in names if name == "epoch" or np.isfinite(self.history[name]).any()]
+        kept = [name for name in self.history.dtype.names or () if np.isfinite(self.history[name]).any()]
         last = self.history[kept][::-1].tolist()
         parameters = ((name, value.shape, value) for name, value in self.parameters.items())
         head = ("name", "shape", "values")

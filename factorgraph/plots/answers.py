@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -88,11 +89,16 @@ def draw_labelling(
 
 
 def draw_paths(
-    on: Where, solution: Solution, name: str, marginals: Marginals | None = None, title: str | None = None
+    on: Where,
+    solution: Solution,
+    name: str,
+    marginals: Marginals | None = None,
+    names: Sequence[str] | None = None,
+    title: str | None = None,
 ) -> None:
     """Draw a lattice, its nodes in a row and its arcs above, with the best path and what it spells.
 
-    marginals: arcs are darker the likelier they lie on the path.
+    marginals: arcs are darker the likelier they lie on the path. names: of the states, their numbers by default.
     """
     group = find_group(solution.plan, name, "draw_paths")
     if group.lattice < 0:
@@ -101,7 +107,6 @@ def draw_paths(
     start, end = lattices.start[own], lattices.end[own]
     shown = np.full(start.size, 0.35) if marginals is None else marginals.of(group).sum(1)
     longest = int((end - start).max())
-    names = _names(solution, name, int(solution.plan.states[group.start]))
     width = min(14.0, 1.5 + 0.8 * int(lattices.nodes[group.lattice]))
     with drawing(on, "draw_paths", width, 1.2 + 0.42 * longest, title) as axes:
         text, ground = ink(axes)
@@ -109,11 +114,13 @@ def draw_paths(
         best = set(solution.path(group).tolist())
         for a in sorted(range(start.size), key=lambda a: (a in best, a)):
             middle, half = (start[a] + end[a]) / 2, (end[a] - start[a]) / 2
-            style: dict[str, Any] = {"color": WRONG, "linewidth": 2.4} if a in best else {"color": text, "linewidth": 1.0}
+            colour, width = (WRONG, 2.4) if a in best else (text, 1.0)
             alpha = 1.0 if a in best else 0.08 + 0.92 * float(min(shown[a], 1.0))
-            axes.plot(middle + half * np.cos(turn), 2 * HEIGHT * half * np.sin(turn), alpha=alpha, zorder=2, **style)
+            x, y = middle + half * np.cos(turn), 2 * HEIGHT * half * np.sin(turn)
+            axes.plot(x, y, color=colour, linewidth=width, alpha=alpha, zorder=2)
             if a in best:
-                label = names[int(solution.of(group)[a])]
+                k = int(solution.of(group)[a])
+                label = str(k) if names is None else names[k]
                 box = {"facecolor": ground, "edgecolor": "none", "pad": 1.5}
                 axes.text(middle, 2 * HEIGHT * half, label, ha="center", va="center", bbox=box, zorder=5, weight="bold")
         nodes = np.unique([start, end])

@@ -58,11 +58,11 @@ def draw_graph(
             for v in factor.scope:
                 axes.plot(*at[[v, f]].T, color=text, linewidth=0.9, alpha=0.6, zorder=1)
         square, round_ = at[len(variables) :], at[: len(variables)]
-        factors_at, variables_at = (square[:, 0], square[:, 1]), (round_[:, 0], round_[:, 1])
-        axes.scatter(*factors_at, s=60, marker="s", color=text, zorder=2)
+        axes.scatter(square[:, 0], square[:, 1], s=60, marker="s", color=text, zorder=2)
         faces = [SHADE if v.latent else ground for v in variables]
-        axes.scatter(*variables_at, s=620, marker="o", color=[ground] * len(faces), zorder=2)  # edges end at the rim
-        axes.scatter(*variables_at, s=620, marker="o", color=faces, edgecolors=text, linewidths=1.2, zorder=3)
+        across, up = round_.T
+        axes.scatter(across, up, s=620, color=ground, zorder=2)  # shades are not opaque: edges shall end at the rim
+        axes.scatter(across, up, s=620, color=faces, edgecolors=text, linewidths=1.2, zorder=3)
         for v, node in enumerate(variables):
             size = 9 if len(node.name) < 5 else 7
             axes.annotate(node.name, round_[v], ha="center", va="center", fontsize=size, color=text, zorder=4)

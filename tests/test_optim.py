@@ -325,3 +325,19 @@ def test_fingerprints_tell_rules_apart() -> None:
 def test_settings_out_of_range_are_refused(make: Any, words: str) -> None:
     with pytest.raises(FactorGraphError, match=words):
         make()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_averages_keep_their_digits_where_decay_goes_on_for_long(sparse: bool) -> None:
+    """Σ η l2 = 30: what is kept outside of the weights must not grow by exp(30), or their average has no digits."""
+    rng, rule = np.random.default_rng(0), SGD(0.1, l2=0.05, average=True)
+    parameters = {"w": rng.normal(size=(5, 3)).astype(np.float32)}
+    weights, total, state = parameters["w"].astype(np.float64), np.zeros((5, 3)), rule.init(parameters)
+    for step in range(6000):
+        rows, values = np.array([step % 5]), rng.normal(size=(1, 3)).astype(np.float32)
+        gradient = Rows(rows, values, (5, 3))
+        weights *= 1 - 0.1 * 0.05
+        weights[rows] -= 0.1 * values
+        total += weights
+        rule.update(parameters, {"w": gradient if sparse else gradient.dense()}, state)
+    np.testing.assert_allclose(rule.final(parameters, state)["w"], total / 6000, atol=1e-5)

@@ -3,7 +3,7 @@
     s ← s (1 − η l2),  x ← x − (η / s) g,  u ← u − (η / s) S g,  S ← S + s           (w = s x; u, S: optim/sgd.py)
 
 where in passive-aggressive steps η = min(C, ℓ / ‖g‖²) or ℓ / (‖g‖² + 1 / (2C)) (optim/passive.py). s is multiplied into
-x where it is below `pending`, as in the mini-batch path.
+x where it is below `pending`, with u ← u − S x and S ← 0, as in the mini-batch path.
 """
 
 from __future__ import annotations
@@ -128,15 +128,21 @@ def update(task, values, rate, decay, pace, work, count):
     pace.running[0] = scale
     pace.running[1] = total + scale
     if scale < pace.pending:
-        _settle(task, values, weights.dtype.type(scale))
+        _settle(task, values, weights.dtype.type(scale), total + scale, work.lags)
         pace.running[0] = 1.0
-        pace.running[1] = total / scale + 1.0
+        pace.running[1] = 0.0
 
 
 @inner
-def _settle(task, values, scale):
-    """Multiply the scale into all weights."""
-    weights = values.weights
+def _settle(task, values, scale, total, lags):
+    """Multiply the scale into all weights, and the sum so far into u; products are rounded first, as in `update`."""
+    weights, offsets, _, _ = values
+    for start in range(0, offsets.size, lags.size):
+        count = min(lags.size, offsets.size - start)
+        for i in range(count):
+            lags[i] = np.float64(weights[start + i]) * total
+        for i in range(count):
+            offsets[start + i] -= lags[i]
     for key in range(weights.size):
         weights[key] *= scale
     for key in range(task.tied):

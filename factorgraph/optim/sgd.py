@@ -9,8 +9,9 @@ What concerns all weights at once stays outside of them: with w_t = s_t x_t the 
     w̄_T = (1/T) Σ_t w_t = (S_T x_T − u_T) / T,    u_T = Σ_t S_{t−1} Δ_t
 
 is the exact average (without l2: s = 1, S_t = t and w̄ = w − u / T). Losses see x where they should see w, so s is
-multiplied into x as soon as it is below 0.999, and at once where no gradient is sparse. Likewise weights are shrunk
-after every step, but where gradients are sparse after every 128th, by the sum of what is due: the truncated gradient.
+multiplied into x as soon as it is below 0.999, and at once where no gradient is sparse; then u ← u − S x, and S begins
+again at 0: it would grow like 1 / s, and the average lose its digits. Likewise weights are shrunk after every step, but
+where gradients are sparse after every 128th, by the sum of what is due: the truncated gradient.
 
 W. Xu, "Towards optimal one pass large scale learning with averaged stochastic gradient descent" (2011), section 5;
 J. Duchi, Y. Singer, "Efficient online and batch learning using forward backward splitting" (2009); J. Langford, L. Li,
@@ -86,9 +87,11 @@ class SGD(Rule):
                 state["due"] = 0.0
         state["scale"], state["total"] = scale, total + scale
         if scale < PENDING or (scale != 1.0 and not sparse):
-            for array in parameters.values():
+            for name, array in parameters.items():
+                if self.average:
+                    state[f"offset:{name}"] -= array.astype(np.float64) * (total + scale)
                 array *= scale
-            state["scale"], state["total"] = 1.0, total / scale + 1.0
+            state["scale"], state["total"] = 1.0, 0.0
 
     def rates(self, steps: np.ndarray, progress: Any) -> np.ndarray:
         """η of several steps, float64: so many steps were made before each, at that progress."""

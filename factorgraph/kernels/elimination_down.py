@@ -80,6 +80,8 @@ def reduce_rows(i, low, high, b, opened, own, goal, pool, scale):
         weigh_row(states, cells, opened, own, pool, top)
         for y in range(cells):
             own.one[y] = pool[own.at[0, count] + opened.spots[index + y]]
+        for y in range(cells, min(own.one.size, cells + width)):
+            own.one[y] = 0.0  # lanes past the row: what another row left there may be infinite
         for k in range(states):
             for j in range(0, cells, width):
                 x = cell_of(k, j, cells, info[WHOLES], opened, own, pool)

@@ -151,7 +151,11 @@ def test_interrupted_is_status_130(tmp_path):
     tables = ["16 " + " ".join(f"{value:.3f}" for value in row) for row in rng.normal(size=(len(pairs), 16))]
     head = [f"MARKOV {n * n} {'4 ' * (n * n)} {len(pairs)}", *(f"2 {a} {b}" for a, b in pairs)]
     path = make(tmp_path, "\n".join(head + tables), "a.LG")
-    code = "import sys; from factorgraph.cli import main; print('started', flush=True); sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import signal, sys; from factorgraph.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has us in the background\n"
+        "print('started', flush=True); sys.exit(main(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", code, "solve", str(path), "--method", "exact", "--time-limit", "60"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
     assert child.stdout is not None and child.stdout.readline() == "started\n"

@@ -69,7 +69,8 @@ def test_enough_time_changes_nothing():
 
 def test_control_c_is_obeyed_while_one_component_is_swept():
     program = (
-        "import sys, time, numpy as np, factorgraph as fg\n"
+        "import signal, sys, time, numpy as np, factorgraph as fg\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has us in the background\n"
         "sys.path.insert(0, 'tests')\n"
         "from test_time import long_chain\n"
         "fg.solve(long_chain(10))\n"

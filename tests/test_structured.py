@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,8 +90,10 @@ def test_the_laws_of_every_question() -> None:
 
 @pytest.mark.jitoff
 def test_a_small_slice_of_the_laws() -> None:
-    for case, choices, forest in graphs(6, first=500):
-        all_laws(case, choices, forest)
+    with warnings.catch_warnings():  # plain vectors warn of inf − inf in lanes that elimination does not use
+        warnings.filterwarnings("ignore", "invalid value", RuntimeWarning)
+        for case, choices, forest in graphs(6, first=500):
+            all_laws(case, choices, forest)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))

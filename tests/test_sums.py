@@ -694,3 +694,18 @@ def test_the_lower_bound_is_that_of_the_marginals() -> None:
         found = fg.marginals(g, method="mean-field", factors=True)
         q = found.flat[found.flat > 0]
         assert found.log_partition == pytest.approx(-float(found.configurations @ g.energies() + q @ np.log(q)))
+
+
+def test_gibbs_and_annealing_read_factors_that_count() -> None:
+    """One label changes at a time, which counters would not let it: they are asked about the factors themselves."""
+    rng, g = np.random.default_rng(0), fg.FactorGraph()
+    x = g.variables("x", shape=(6,), states=2)
+    g.add(fg.Table(rng.normal(size=(6, 2))), x)
+    g.add(fg.Potts(0.5), x, x[np.r_[1:6, 0]])
+    g.add(fg.Cardinality([2.0, 1.0, 0.0, 0.0, 1.0, 2.0, 4.0]), *x)
+    exact = fg.marginals(g, method="brute").variables["x"]
+    found = fg.marginals(g, method=fg.Gibbs(sweeps=20_000)).variables["x"]
+    np.testing.assert_allclose(found, exact, atol=0.02)
+    draws = fg.sample(g, 4000, method=fg.Gibbs(thin=2)).labels["x"]
+    np.testing.assert_allclose(draws.mean(0), exact[:, 1], atol=0.05)
+    assert fg.solve(g, method="annealing").energy == pytest.approx(fg.solve(g, method="brute").energy)

@@ -20,15 +20,22 @@ from .ranking import Ranking
 from .solution import Status
 
 if TYPE_CHECKING:
+    from ..plan.counters import Counters
     from .solver import Answer, Sampler
 
 Method = Callable[..., Any]
 
 
+def _counters(solver: Any, plan: Plan) -> Counters | None:
+    """The counters about which a solver is to be asked; none where it reads factors that count itself."""
+    return None if solver.counts else plan.counters
+
+
 def _exact_on(method: Method) -> Method:
     @wraps(method)
     def exact_on(self: Any, plan: Plan, component: int) -> bool:
-        return bool(method(self, plan if plan.counters is None else plan.counters.plan, component))
+        counters = _counters(self, plan)
+        return bool(method(self, plan if counters is None else counters.plan, component))
 
     return exact_on
 
@@ -36,7 +43,7 @@ def _exact_on(method: Method) -> Method:
 def _minimise(method: Method) -> Method:
     @wraps(method)
     def minimise(self: Any, asked: Asked, answer: Answer) -> None:
-        counters = asked.plan.counters
+        counters = _counters(self, asked.plan)
         if counters is None:
             method(self, asked, answer)
             return
@@ -67,7 +74,7 @@ def _integrate(method: Method) -> Method:
         gradient: np.ndarray | None = None,
         weight: float = 1.0,
     ) -> Any:
-        plan, counters = asked.plan, asked.plan.counters
+        plan, counters = asked.plan, _counters(self, asked.plan)
         if counters is None:
             return method(self, asked, temperature, marginals, gradient, weight)
         shares = None if marginals is None else np.zeros(counters.plan.variable_states, marginals.dtype)
@@ -85,7 +92,7 @@ def _integrate(method: Method) -> Method:
 def _min_marginals(method: Method) -> Method:
     @wraps(method)
     def min_marginals(self: Any, asked: Asked, out: np.ndarray) -> Any:
-        counters = asked.plan.counters
+        counters = _counters(self, asked.plan)
         if counters is None:
             return method(self, asked, out)
         found = np.full(counters.plan.variable_states, np.inf, out.dtype)
@@ -106,7 +113,7 @@ def _copy(asked: Asked, found: np.ndarray, out: np.ndarray) -> None:
 def _sampler(method: Method) -> Method:
     @wraps(method)
     def sampler(self: Any, asked: Asked, temperature: float = 1.0) -> Sampler:
-        counters = asked.plan.counters
+        counters = _counters(self, asked.plan)
         if counters is None:
             return method(self, asked, temperature)
         inner = method(self, counters.ask(asked), temperature)
@@ -126,7 +133,7 @@ def _sampler(method: Method) -> Method:
 def _rank(method: Method) -> Method:
     @wraps(method)
     def rank(self: Any, asked: Asked, k: int) -> Ranking:
-        counters = asked.plan.counters
+        counters = _counters(self, asked.plan)
         if counters is None:
             return method(self, asked, k)
         found = method(self, counters.ask(asked), k)

@@ -39,6 +39,7 @@ class Gibbs(Summing):
     sweeps: int = 1000
     seed: int = 0
     name: ClassVar[str] = "gibbs"
+    counts: ClassVar[bool] = True  # counters would hold every variable where it is
     sums: ClassVar[str] = "estimate"
 
     def __post_init__(self) -> None:
@@ -143,6 +144,7 @@ class Annealing(Solver):
     time_limit: float | None = None
     initial: np.ndarray | None = None
     name: ClassVar[str] = "annealing"
+    counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (self.sweeps >= 1 and 0 < self.cold <= self.hot < np.inf and self.seed >= 0):

@@ -82,7 +82,7 @@ class Solver:
     def __init_subclass__(cls, **settings: Any):
         super().__init_subclass__(**settings)
         for name, through in THROUGH_COUNTERS.items():
-            if name in vars(cls) and not cls.counts:
+            if name in vars(cls):
                 setattr(cls, name, through(vars(cls)[name]))
 
     def exact_on(self, plan: Plan, component: int) -> bool:

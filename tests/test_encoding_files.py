@@ -171,7 +171,7 @@ def test_crfsuites_format_is_its_twin(folder, tagged, line_end, size, room):
         for sequence in tagged
         for _, items in sequence
     ]
-    if any(not label.strip() and not items for sequence in tagged for label, items in sequence):
+    if any(line and not line.strip() for line in lines):
         return  # a line of blanks ends a sequence
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read, "_PIECE", size)

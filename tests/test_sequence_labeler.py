@@ -540,3 +540,9 @@ def test_cross_val_predict_of_ragged_answers() -> None:
     X, y = toy(20)
     with pytest.raises(ValueError):
         cross_val_predict(SequenceLabeler(epochs=1), X, y, cv=2)
+
+
+def test_weighted_sequences_keep_the_certificate() -> None:
+    X, y = toy(12)
+    labeler = SequenceLabeler(loss="nll", l2=0.1).fit(X, y, sample_weight=[1.0, 2.0] * 6)
+    assert 0 <= labeler.history_["gap"][-1] <= 1e-5 * labeler.history_["objective"][-1]

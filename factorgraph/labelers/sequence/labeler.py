@@ -30,7 +30,8 @@ class SequenceLabeler(BaseEstimator):
     optimizer: None for what suits the loss, a name ("sgd", "adagrad", "adam", "pa", "pegasos", "lbfgs") or an object of
     fg.optim.
     epochs: passes over the data, iterations of L-BFGS; None: 10 and at most 100. batch: sequences to one step.
-    order: 1, or 2 for energies of three labels in a row, solved exactly by elimination at about ten times the time.
+    order: 1, or 2 for energies of three labels in a row, solved exactly by elimination: K³ energies a token for K
+    labels, with 22 of them some tenths of a millisecond, a hundred times the time of order 1.
     features: "all" pairs of feature and label have a weight; "observed", those that training data show; "auto",
     observed ones for losses that are sums, as a conditional random field of all pairs is large and learns no better.
     l1, l2: strength of l1 ‖w‖₁ and (l2 / 2) ‖w‖² beside the mean loss of N sequences: CRFsuite's c2 is N l2 / 2. l2

@@ -6,6 +6,7 @@ What it does with features, energies, losses and inference is in the files besid
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from ... import infer
 from ...losses import Loss
-from ..encoding import Columns, Encoded, Encoder
+from ..encoding import Columns, Encoded, Encoder, encoder_for, prepare
 from ..spans import SpanReport, span_report
 from . import asking, data, learning
 from .chains import Chains, Tokens, observed, refuse_empty
@@ -141,7 +142,8 @@ class SequenceLabeler(BaseEstimator):
 
     def _begin(self, X: Any) -> None:
         self.columns_ = X.names if isinstance(X, Columns) else tuple(self.columns or ("w",))
-        self.encoder_ = data.make_encoder(X, self.templates, self.columns, self.cutoff, self.encoder)
+        given = deepcopy(self.encoder)
+        self.encoder_ = encoder_for(X, self.templates, self.columns, self.cutoff) if given is None else given
 
     def _answers(self, y: Any, tokens: Tokens, lengths: Any, classes: Any) -> list[np.ndarray]:
         refuse_empty(tokens.indptr)
@@ -164,7 +166,7 @@ class SequenceLabeler(BaseEstimator):
     def encode(self, X: Any, lengths: Any = None) -> Encoded:
         """What the encoder makes of sequences; `unknown` counts features that training has not seen, and drops them."""
         self._check("encode")
-        return self.encoder_.transform(data.prepare(X, self.encoder_, self.columns_), lengths)
+        return self.encoder_.transform(prepare(X, self.encoder_, self.columns_), lengths)
 
     def predict(self, X: Any, lengths: Any = None, constrain: Any = None) -> list[list[Any]]:
         """The labels of lowest energy of every sequence. constrain: rules instead of those of the constructor.
@@ -243,7 +245,7 @@ class SequenceLabeler(BaseEstimator):
 
     def _tokens(self, X: Any, lengths: Any, learn: bool) -> Tokens:
         """Encoded sequences."""
-        prepared = data.prepare(X, self.encoder_, self.columns_)
+        prepared = prepare(X, self.encoder_, self.columns_)
         encoded = (self.encoder_.fit if learn else self.encoder_.transform)(prepared, lengths)
         return Tokens.of(encoded, self.encoder_.n_features, np.float32)
 

@@ -49,7 +49,7 @@ def survives(path: Path, data: bytes) -> None:
     try:
         assert same(checkpoint.load(path, "training"))
     except FormatError as error:
-        assert str(path) in str(error) and "Delete it" in str(error)
+        assert str(path) in str(error) and "delete it" in str(error)
 
 
 def test_what_is_loaded_is_what_was_saved(path: Path) -> None:
@@ -92,7 +92,7 @@ def test_truncated_files_are_refused(path: Path) -> None:
     data = path.read_bytes()
     for length in [*range(0, len(data), 64), len(data) - 1]:
         path.write_bytes(data[:length])
-        with pytest.raises(FormatError, match=r"checkpoint .*run\.npz: the file is unreadable, truncated or changed"):
+        with pytest.raises(FormatError, match=r"file .*run\.npz: the file is unreadable, truncated or changed"):
             checkpoint.load(path, "training")
 
 
@@ -180,7 +180,7 @@ def test_foreign_headers(path: Path, header: bytes, words: str) -> None:
     np.savez(path, header=np.frombuffer(header, np.uint8))
     with pytest.raises(FormatError, match=words) as info:
         checkpoint.load(path, "training")
-    assert str(path) in str(info.value) and "Delete it, or give another path, to start anew" in str(info.value)
+    assert str(path) in str(info.value) and "Give another path, or delete it and make it anew" in str(info.value)
 
 
 def test_foreign_files(path: Path) -> None:
@@ -193,7 +193,7 @@ def test_foreign_files(path: Path) -> None:
         lambda: path.mkdir(),
     ):
         write()
-        with pytest.raises(FormatError, match=r"run\.npz: .*Delete it"):
+        with pytest.raises(FormatError, match=r"run\.npz: .*or delete it"):
             checkpoint.load(path, "training")
 
 

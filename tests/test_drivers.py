@@ -382,3 +382,10 @@ def test_a_score_of_ones_own_and_callbacks() -> None:
     stop = fg.optim.Stop(validation=([], []), score=lambda parameters, X, Y: len(seen), callback=watch)
     run = fg.train(fg.Model(chain), *data(6), Margin(), epochs=9, stop=stop)
     assert seen == [1, 2, 3] and run.history["validation"].tolist() == [0, 1, 2]
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    X, Y = data(6)
+    stop = fg.optim.Stop(validation=(X, Y), score=lambda parameters, X, Y: float("nan"))
+    with pytest.raises(FactorGraphError, match="Stop: expected a number of score; got NaN after epoch 1"):
+        fg.train(fg.Model(chain), X, Y, stop=stop)

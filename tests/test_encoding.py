@@ -416,14 +416,15 @@ def test_columns():
 def test_an_encoder_for_everything():
     words = columns_of([[("a", "N")]])
     assert isinstance(encoder_for(words, templates=CHUNKING), Templates)
+    assert encoder_for(words).templates == CHUNKING and "BOS" in encoder_for([["a"]]).templates
+    assert isinstance(encoder_for([[("a", "N")]], templates=CHUNKING), Templates)
     assert isinstance(encoder_for([[{"a": 1}]]), Features) and isinstance(encoder_for([[], [["a"]]]), Features)
-    assert isinstance(encoder_for([[["a"]]], hash_bits=4), Features) and isinstance(encoder_for([]), Features)
-    assert isinstance(encoder_for([np.eye(2)]), Numbers) and isinstance(encoder_for([[[1.0, 2.0]]]), Numbers)
-    assert isinstance(encoder_for(np.eye(2), [2]), Numbers)
-    with pytest.raises(fg.FactorGraphError, match="expected templates for Columns"):
-        encoder_for(words)
-    with pytest.raises(fg.FactorGraphError, match="expected Columns for templates; got list"):
-        encoder_for([[["a"]]], templates=CHUNKING)
+    assert isinstance(encoder_for([]), Features)
+    assert isinstance(encoder_for([np.eye(2)]), Numbers) and isinstance(encoder_for(np.eye(2)), Numbers)
+    with pytest.raises(fg.FactorGraphError, match="templates: expected some for columns"):
+        encoder_for(Columns.from_columns({"form": [["a"]]}))
+    with pytest.raises(fg.FactorGraphError, match=r"X\[0\]: expected a sequence of tokens; got str"):
+        encoder_for(["a b"])
 
 
 def saved():

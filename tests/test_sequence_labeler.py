@@ -540,3 +540,16 @@ def test_cross_val_predict_of_ragged_answers() -> None:
     X, y = toy(20)
     with pytest.raises(ValueError):
         cross_val_predict(SequenceLabeler(epochs=1), X, y, cv=2)
+
+
+def test_weighted_sequences_keep_the_certificate() -> None:
+    X, y = toy(12)
+    labeler = SequenceLabeler(loss="nll", l2=0.1).fit(X, y, sample_weight=[1.0, 2.0] * 6)
+    assert 0 <= labeler.history_["gap"][-1] <= 1e-5 * labeler.history_["objective"][-1]
+
+
+def test_marginals_under_rules_that_leave_nothing_are_refused() -> None:
+    labeler = SequenceLabeler(loss="nll").fit([["a", "b"]], [["A", "B"]])
+    rules = Constraints(forbidden=[(a, b) for a in "AB" for b in "AB"])
+    with pytest.raises(FactorGraphError, match="constrain: no labels are left to sequence 1"):
+        labeler.predict_marginals([["a"], ["a", "b"]], constrain=rules)

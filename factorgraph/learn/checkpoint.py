@@ -24,7 +24,7 @@ from ..files import replacing
 
 FORMAT, VERSION = "factorgraph", 1
 _HEADER, _PREFIX = "header", "arrays/"
-_REMEDY = "Delete it, or give another path, to start anew"
+_REMEDY = "Give another path, or delete it and make it anew"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def compare(path: str | os.PathLike[str], saved: Mapping[str, str], given: Mappi
 
 
 def _where(path: str | os.PathLike[str]) -> str:
-    return f"checkpoint {os.fspath(path)}"
+    return f"file {os.fspath(path)}"
 
 
 def _refuse(path: str | os.PathLike[str], reason: str) -> NoReturn:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..errors import FactorGraphError
 from ..infer import Solver
 from ..losses import Loss, check
 from ..optim import Parameters, State, Stop
@@ -34,6 +35,11 @@ class Watch:
         parameters = final()
         if self.stop.score is not None:
             score = float(self.stop.score(parameters, *self.stop.validation))
+            if np.isnan(score):
+                raise FactorGraphError(
+                    f"Stop: expected a number of score; got NaN after epoch {len(history) + 1}. Return inf where it is "
+                    "worse than any"
+                )
         else:
             self.declared.graph.energies(parameters, out=self.energies)
             value, _ = self.loss(self.declared.compile(), self.energies, self.answers, self.solver)

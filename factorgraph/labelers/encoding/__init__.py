@@ -1,7 +1,7 @@
 """Tokens to features: columns with templates, dicts, lists of strings, arrays; and the files they come in."""
 
 from .bags import Bags
-from .choose import encoder_for, load_encoder
+from .choose import encoder_for, load_encoder, prepare
 from .columns import Columns
 from .encoded import Encoded, Encoder
 from .features import Features
@@ -24,6 +24,7 @@ __all__ = [
     "Vocabulary",
     "encoder_for",
     "load_encoder",
+    "prepare",
     "read_columns",
     "read_conllu",
     "read_crfsuite",

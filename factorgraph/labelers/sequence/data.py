@@ -1,60 +1,17 @@
-"""What a sequence labeler is given: sequences of tokens, and a label for each, or what is known of it."""
+"""Labels as a sequence labeler is given them: one for each token, or what is known of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from copy import deepcopy
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from ...errors import FactorGraphError, listed
-from ..encoding import CHUNKING, Bags, Columns, Encoder, Features, Numbers, Templates
-
-#: Templates for tokens that are plain words.
-WORDS = tuple(t for t in CHUNKING if "pos[" not in t) + ("prefix2(w[0])", "prefix3(w[0])", "BOS", "EOS")
+from ..encoding import Columns
 
 Labels = list[Any]
-
-
-def first_token(X: Any) -> Any:
-    """The first token there is, None where there is none."""
-    return next((token for sequence in X for token in sequence), None)
-
-
-def make_encoder(X: Any, templates: Any, columns: Sequence[str] | None, cutoff: int, encoder: Any) -> Encoder:
-    """The encoder for tokens like these. Errors: FactorGraphError for X that is no sequence of sequences of tokens."""
-    if encoder is not None:
-        made: Encoder = deepcopy(encoder)
-        return made
-    if isinstance(X, Columns):
-        return Templates(*(templates or _defaults(X.names)), cutoff=cutoff)
-    if isinstance(X, Bags):
-        return Features(cutoff=cutoff)
-    if hasattr(X, "tocsr") or isinstance(X, np.ndarray) or _numbers(X):
-        return Numbers()
-    _check_nested(X)
-    token = first_token(X)
-    if isinstance(token, str) or templates is not None:
-        names = tuple(columns or ("w",))
-        return Templates(*(templates or _defaults(names)), cutoff=cutoff)
-    return Features(cutoff=cutoff)
-
-
-def prepare(X: Any, encoder: Encoder, columns: Sequence[str]) -> Any:
-    """X as its encoder takes it: tokens that are strings or tuples of strings become Columns."""
-    if not isinstance(encoder, Templates) or isinstance(X, Columns):
-        if isinstance(encoder, Features) and not isinstance(X, Bags):
-            _check_nested(X)
-            _check_kinds(X)
-        return X
-    _check_nested(X)
-    if isinstance(first_token(X), str):
-        if len(columns) > 1:
-            raise FactorGraphError(f"X: expected tokens that are tuples of {', '.join(columns)}; got strings")
-        return Columns.from_columns({columns[0]: X})
-    return Columns.from_tokens(X, columns)
 
 
 def read_labels(y: Any, lengths: np.ndarray, sized: bool) -> list[Labels]:
@@ -146,41 +103,5 @@ def _mask(labels: Labels, index: dict[Any, int], where: str) -> np.ndarray:
     return mask
 
 
-def _defaults(names: Sequence[str]) -> tuple[str, ...]:
-    if {"w", "pos"} <= set(names):
-        return CHUNKING
-    if "w" in names:
-        return WORDS
-    raise FactorGraphError(f"templates: expected some for columns {listed(names)}; there are defaults for w and pos")
-
-
-def _numbers(X: Any) -> bool:
-    """Whether sequences are matrices."""
-    return hasattr(X, "__len__") and len(X) > 0 and (hasattr(X[0], "tocsr") or getattr(X[0], "ndim", 0) == 2)
-
-
 def _nested(y: Any) -> bool:
     return any(hasattr(each, "__len__") and not isinstance(each, str | set | frozenset) for each in y)
-
-
-def _check_nested(X: Any) -> None:
-    if isinstance(X, str) or not hasattr(X, "__len__"):
-        raise FactorGraphError(f"X: expected a list of sequences of tokens; got {type(X).__name__}")
-    for i, sequence in enumerate(X):
-        if isinstance(sequence, str | dict) or not hasattr(sequence, "__len__"):
-            raise FactorGraphError(
-                f"X[{i}]: expected a sequence of tokens; got {type(sequence).__name__}. One sequence alone is given as "
-                "[sequence]"
-            )
-
-
-def _check_kinds(X: Any) -> None:
-    """Tokens are all dicts, or all lists of strings."""
-    mapping = isinstance(first_token(X), dict)
-    for i, sequence in enumerate(X):
-        for t, token in enumerate(sequence):
-            if isinstance(token, dict) != mapping or isinstance(token, str) or not hasattr(token, "__len__"):
-                expected = "a dict of features" if mapping else "a list of features"
-                raise FactorGraphError(
-                    f"X[{i}][{t}]: expected {expected} as of the first token; got {type(token).__name__}"
-                )

@@ -28,6 +28,15 @@ class Weighted(Loss):
     inner: Loss = field(default_factory=Margin)
     weights: np.ndarray = field(default_factory=lambda: np.ones(0))
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("natural", "needs", "margin_kind", "flat_is_optimal", "nonnegative", "calibrated", "convex"):
+            object.__setattr__(self, name, getattr(self.inner, name))
+
+    def settled(self, answers: Answers) -> bool:
+        """As the inner loss."""
+        return self.inner.settled(answers)
+
     def asks(self) -> Needs:
         """As the inner loss."""
         return self.inner.asks()

@@ -268,5 +268,5 @@ def test_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     path.write_bytes(bytes(range(256)))
     with pytest.raises(FormatError, match="it is neither"):
         SequenceLabeler.from_crfsuite(path)
-    with pytest.raises(FormatError, match="file .*unreadable"):
+    with pytest.raises(FormatError, match="model .*unreadable"):
         SequenceLabeler.load(path)

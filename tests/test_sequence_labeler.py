@@ -375,7 +375,7 @@ def test_training_under_rules_refuses_answers_that_break_them() -> None:
     labeler = SequenceLabeler(constrain="iob2", epochs=3, batch=4).fit(X, y)
     assert all(valid_iob2(each) for each in labeler.predict(X))
     broken = [["I-X"] * len(z) if i == 7 else z for i, z in enumerate(y)]
-    with pytest.raises(FactorGraphError, match="the correct answers of 1 of 20 examples are unreachable: 7"):
+    with pytest.raises(FactorGraphError, match=r"y\[7\]\[0\]: .* got 'I-X' at the beginning"):
         SequenceLabeler(constrain="iob2", epochs=1).fit(X, broken)
 
 

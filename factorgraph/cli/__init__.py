@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `factorgraph … | head`: whoever reads has enough; nor shall the exit of Python complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, say
+        print(f"factorgraph: cannot write: {error}", file=sys.stderr)
+        with suppress(OSError, ValueError):  # nor shall the exit of Python write again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         print("factorgraph: interrupted", file=sys.stderr)
         return 130

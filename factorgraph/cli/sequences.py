@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import lzma
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +54,8 @@ def train(commands: Any) -> None:
         from ..labelers.sequence import SequenceLabeler
 
         check_output(arguments.model, parser, "--model")
+        if arguments.file == "-":
+            parser.error("argument FILE: expected the name of a file; standard input is for tag and evaluate")
         names = _names(arguments.columns, parser)
         labeler = SequenceLabeler(
             arguments.loss,
@@ -67,6 +71,8 @@ def train(commands: Any) -> None:
             verbose=not arguments.quiet and sys.stderr.isatty(),
         )
         data = read_columns(arguments.file, names, "\t" if arguments.tabs else None)
+        if not data.tokens:
+            raise FormatError(f"{arguments.file}: expected at least one token; the file is empty", arguments.file)
         _say(arguments, f"{arguments.file}: {len(data)} sequences, {data.tokens} tokens")
         labeler.fit(data.select(*data.names[:-1]), data)
         labeler.save(arguments.model)
@@ -121,7 +127,7 @@ def evaluate(commands: Any) -> None:
         from ..labelers.spans import Counting
 
         labeler, counting = _load(arguments.model), Counting()
-        for lines, tokens in _pieces(labeler, arguments):
+        for lines, tokens in _pieces(labeler, arguments, labelled=True):
             for sequence, found in zip(lines, labeler.predict(tokens)):
                 counting.add([line.split(arguments.between)[-1] for line in sequence], [str(label) for label in found])
         report = counting.report()
@@ -152,7 +158,9 @@ def evaluate(commands: Any) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="as written by train")
-    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="tokens; - for standard input (default)")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="also .gz, .xz, .bz2; - for standard input (default)"
+    )
     parser.add_argument(
         "--columns", metavar="NAMES", help="of the file, - for unused ones (default: those of the model, in order)"
     )
@@ -165,8 +173,13 @@ def _load(path: Path) -> SequenceLabeler:
     return SequenceLabeler.load(path)
 
 
-def _pieces(labeler: SequenceLabeler, arguments: argparse.Namespace) -> Iterator[tuple[list[list[str]], Columns]]:
-    """Some hundred thousand tokens at a time: lines of every sequence, and the columns that the model wants."""
+def _pieces(
+    labeler: SequenceLabeler, arguments: argparse.Namespace, labelled: bool = False
+) -> Iterator[tuple[list[list[str]], Columns]]:
+    """Some hundred thousand tokens at a time: lines of every sequence, and the columns that the model wants.
+
+    labelled: whether a column behind these has to be there, the label.
+    """
     from ..labelers.encoding import Columns
 
     arguments.between = "\t" if arguments.tabs else None
@@ -175,6 +188,7 @@ def _pieces(labeler: SequenceLabeler, arguments: argparse.Namespace) -> Iterator
     names = tuple(arguments.columns.split(",")) if arguments.columns else wanted
     if missing := [name for name in wanted if name not in names]:
         raise FactorGraphError(f"--columns: expected {', '.join(wanted)} among them; {missing[0]!r} is missing")
+    least = max(names.index(name) for name in wanted) + 2 if labelled else 0
     for first, lines in _sequences(arguments.file):
         rows = []
         for i, line in enumerate(line for sequence in lines for line in sequence):
@@ -182,6 +196,12 @@ def _pieces(labeler: SequenceLabeler, arguments: argparse.Namespace) -> Iterator
             if len(row) < len(names):
                 raise FormatError(
                     f"{arguments.file}: expected columns {', '.join(names)}; got {line[:60]!r}, token {first + i}",
+                    arguments.file,
+                )
+            if len(row) < least:
+                raise FormatError(
+                    f"{arguments.file}: expected a label behind columns {', '.join(names)}; got {line[:60]!r}, token "
+                    f"{first + i}",
                     arguments.file,
                 )
             rows.append(row[: len(names)])
@@ -211,11 +231,15 @@ def _lines(file: str) -> Iterator[str]:
     if file == "-":
         yield from sys.stdin
         return
+    from ..io.source import COMPRESSED
+
+    opened = COMPRESSED.get(Path(file).suffix, open)
     try:
-        with open(file, encoding="utf-8") as stream:
+        with opened(file, "rt", encoding="utf-8-sig") as stream:  # a mark at the beginning is no part of a word
             yield from stream
-    except OSError as error:
-        raise FormatError(f"{file}: cannot be read: {error.strerror}", file) from None
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise FormatError(f"{file}: cannot be read: {reason or error}", file) from None
     except UnicodeDecodeError as error:
         raise FormatError(f"{file}: expected text in UTF-8 ({error.reason})", file) from None
 

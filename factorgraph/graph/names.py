@@ -15,7 +15,7 @@ def name_states(
     evidence: Mapping[Any, Any] | None, groups: Sequence[Group], alphabets: Mapping[tuple[int, str], tuple[str, ...]]
 ) -> dict[Any, Any]:
     """Evidence with state names replaced by states. Keys are names, or (example, name)."""
-    if not isinstance(evidence or {}, Mapping):
+    if evidence is not None and not isinstance(evidence, Mapping):
         raise FactorGraphError(f"evidence: expected a dict {{name: labels}}; got {type(evidence).__name__}")
     out = dict(evidence or {})
     for key, value in out.items():

@@ -114,7 +114,10 @@ def hamiltonian(
 
 def _ask(energy: Energy, y: np.ndarray) -> tuple[float, np.ndarray]:
     """Energy and gradient, checked."""
-    value, slope = energy(y)
+    answer = energy(y)
+    if not isinstance(answer, tuple | list) or len(answer) != 2:
+        raise FactorGraphError(f"energy: expected a pair, the energy and its gradient; got {type(answer).__name__}")
+    value, slope = answer
     value, slope = float(value), np.asarray(slope, np.float64)
     if slope.shape != y.shape:
         raise FactorGraphError(f"energy: expected a gradient of shape {y.shape}; got {slope.shape}")

@@ -46,7 +46,7 @@ def choose(method: str | Solver, threads: int | None = None, **settings: Any) ->
     if threads is not None and (not isinstance(threads, int | np.integer) or threads < 1):
         raise FactorGraphError(f"threads: expected None or a number of threads ≥ 1; got {threads!r}")
     limit = settings.get("time_limit")
-    if limit is not None and not limit >= 0:
+    if limit is not None and (np.ndim(limit) or isinstance(limit, str) or not limit >= 0):
         raise FactorGraphError(f"time_limit: expected None or seconds ≥ 0; got {limit!r}")
     given = {k: v for k, v in settings.items() if v is not None}
     bounds = {k: given.pop(k) for k in ("cells", "memory_limit") if k in given}

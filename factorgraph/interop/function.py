@@ -43,6 +43,15 @@ class LossFunction:
     def __post_init__(self) -> None:
         if self.reduction not in ("sum", "mean"):
             raise FactorGraphError(f"LossFunction: expected reduction to be 'sum' or 'mean'; got {self.reduction!r}")
+        for name, part, kind, example in (
+            ("graph", self.graph, FactorGraph, "FactorGraph()"),
+            ("loss", self.loss, Loss, "losses.NLL()"),
+            ("solver", self.solver, Solver | None, "Auto(), or None"),
+        ):
+            if not isinstance(part, kind):
+                raise FactorGraphError(
+                    f"LossFunction: expected {name} to be an object such as {example}; got {part!r}"
+                )
         plan = self.graph.compile()
         given = self.answers
         known = given if isinstance(given, Answers) else read_answers(plan, self.graph.named(given))
@@ -51,6 +60,8 @@ class LossFunction:
 
     def __call__(self, inputs: Mapping[str, Any]) -> tuple[float, dict[str, np.ndarray]]:
         """The value, float64, and for every input its gradient, of its own shape and the energies' dtype."""
+        if not isinstance(inputs, Mapping):
+            raise FactorGraphError(f"LossFunction: expected inputs to be {{name: array}}; got {type(inputs).__name__}")
         plan = self.graph.compile()
         arrays = {name: np.asarray(array) for name, array in inputs.items()}
         energies = self.graph.energies(self.parameters, arrays)

@@ -26,7 +26,7 @@ from ..factors import MLP, Factor, Linear
 from ..graph import FactorGraph
 from ..infer import k_best, marginals, solve
 from ..learn import Model, train
-from ..learn.checkpoint import load, save
+from ..learn.checkpoint import load_model, save
 from ..learn.model import Declared
 from ..optim import Adam, Rule
 from ..plan import Acceptor
@@ -97,7 +97,7 @@ class SegmentLabeler(BaseEstimator):
         Raises FactorGraphError for wrong parameters, unequal numbers of inputs and strings, and as `train` does.
         """
         loss = self._loss()
-        lines, strings = self.cut(X), [_symbols(string) for string in y]
+        lines, strings = self.cut(X), _strings(y)
         _check_counts("fit", lines, strings)
         self.classes_ = np.array(sorted({k for string in strings for k in string}))
         self.joined_ = all(isinstance(string, str) for string in y)
@@ -131,7 +131,7 @@ class SegmentLabeler(BaseEstimator):
         _check_counts("reachable", lines, y)
         known = set(self.classes_.tolist()) if hasattr(self, "classes_") else None
         out = np.zeros(len(lines), bool)
-        for i, (line, string) in enumerate(zip(lines, map(_symbols, y))):
+        for i, (line, string) in enumerate(zip(lines, _strings(y))):
             lengths = line.lengths
             fits = len(string) < lengths.size and bool(lengths[len(string)])
             out[i] = fits and (known is None or known.issuperset(string))
@@ -141,12 +141,16 @@ class SegmentLabeler(BaseEstimator):
         """The string of least energy of every input, within the grammar if there is one: a str where `fit` was given
         such, else a tuple of symbols; empty where nothing can be read."""
         declared, evidence = self._declare(X, "predict")
+        if not declared.count:
+            return []
         found = solve(declared.graph, evidence, self.parameters_)
         return [self._decode(labels) for labels in declared.predictions(found)]
 
     def predict_k_best(self, X: Iterable[Any], k: int) -> list[list[tuple[Any, float]]]:
         """Per input its k best strings, or all if there are fewer, each with its energy, segmentation minimised."""
         declared, evidence = self._declare(X, "predict_k_best")
+        if not declared.count:
+            return []
         ranked = k_best(declared.graph, k, evidence, self.parameters_, each=True)
         out: list[list[tuple[Any, float]]] = [[] for _ in range(declared.count)]
         component = declared.compile().lattices.component
@@ -159,6 +163,8 @@ class SegmentLabeler(BaseEstimator):
     def predict_marginals(self, X: Iterable[Any]) -> list[np.ndarray]:
         """Per input (arcs, symbols): the probability that each arc is on the path and is this symbol, under exp(−E)."""
         declared, evidence = self._declare(X, "predict_marginals")
+        if not declared.count:
+            return []
         found = marginals(declared.graph, evidence=evidence, parameters=self.parameters_)
         return [found.of(group) for group in declared.groups]
 
@@ -170,7 +176,7 @@ class SegmentLabeler(BaseEstimator):
         lines = self.cut(X)
         _check_counts("align", lines, y)
         declared, _ = self._declare(lines, "align")
-        evidence = {(i, "line"): self._encode(_symbols(string)) for i, string in enumerate(y)}
+        evidence = {(i, "line"): self._encode(string) for i, string in enumerate(_strings(y))}
         found = solve(declared.graph, evidence, self.parameters_)
         return [line.spans[found.path(group)] for line, group in zip(lines, declared.groups)]
 
@@ -206,7 +212,7 @@ class SegmentLabeler(BaseEstimator):
         """A labeler as it was saved. objects: the functions it was made with: cutter, features, recogniser.
 
         Raises FactorGraphError where one of them is missing, FormatError for a file that cannot be read."""
-        contents = load(path, _KIND)
+        contents = load_model(path, _KIND)
         missing = sorted(set(json.loads(contents.settings["given"])) - objects.keys())
         if missing:
             raise FactorGraphError(
@@ -257,6 +263,8 @@ class SegmentLabeler(BaseEstimator):
     def _declare(self, X: Iterable[Any], where: str) -> tuple[Declared, dict[Any, Any]]:
         """All inputs as one graph, and the grammar as evidence."""
         self._check_fitted(where)
+        if not isinstance(self.grammar, Acceptor | None):
+            raise FactorGraphError(f"SegmentLabeler: expected grammar to be an Acceptor or None; got {self.grammar!r}")
         declared = self.model.declare(self.cut(X))
         if self.grammar is None:
             return declared, {}
@@ -277,16 +285,23 @@ class SegmentLabeler(BaseEstimator):
         return "".join(symbols) if self.joined_ else tuple(symbols)
 
     def _compared(self, X: Iterable[Any], y: Sequence[Any]) -> tuple[list[list[Any]], list[list[Any]]]:
-        return [_symbols(string) for string in y], [list(string) for string in self.predict(X)]
+        return _strings(y), [list(string) for string in self.predict(X)]
 
     def _check_fitted(self, where: str) -> None:
         if not hasattr(self, "parameters_"):
             raise FactorGraphError(f"SegmentLabeler.{where}: expected a fitted labeler. Call fit(X, y) first")
 
 
-def _symbols(string: Any) -> list[Any]:
-    """A string as a list of Python objects."""
-    return list(string) if isinstance(string, str) else np.asarray(string).tolist()
+def _strings(y: Any) -> list[list[Any]]:
+    """Strings as lists of Python objects. Errors: FactorGraphError for anything else, with its place."""
+    if isinstance(y, str) or not hasattr(y, "__len__"):
+        raise FactorGraphError(f"SegmentLabeler: expected y to be a list of strings; got {y!r}")
+    out = []
+    for i, string in enumerate(y):
+        if not hasattr(string, "__len__"):
+            raise FactorGraphError(f"SegmentLabeler: y[{i}]: expected a string, or a list of symbols; got {string!r}")
+        out.append(list(string) if isinstance(string, str) else np.asarray(string).tolist())
+    return out
 
 
 def _check_counts(where: str, X: Sequence[Any], y: Sequence[Any]) -> None:

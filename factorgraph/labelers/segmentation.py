@@ -50,6 +50,11 @@ def cut(
 ) -> list[Segmentation]:
     """What the cutter makes of every input, with features of its own or computed from (input, spans); what is a
     Segmentation already stays so. Raises FactorGraphError, which names the input, for features that do not fit."""
+    if isinstance(X, str) or not hasattr(X, "__iter__"):
+        raise FactorGraphError(f"SegmentLabeler: expected X to be a list of inputs; got {X!r}")
+    for name, part in (("cutter", cutter), ("features", features)):
+        if part is not None and not callable(part):
+            raise FactorGraphError(f"SegmentLabeler: expected {name} to be a function or None; got {part!r}")
     out = []
     for i, x in enumerate(X):
         if isinstance(x, Segmentation):

@@ -92,6 +92,18 @@ def load(path: str | os.PathLike[str], kind: str) -> Contents:
         raise FormatError(f"{_where(path)}: {reason}. {_REMEDY}") from error
 
 
+def load_model(path: str | os.PathLike[str], kind: str) -> Contents:
+    """The same for a model, which is no state of a run that could start anew."""
+    if not os.path.isfile(path):
+        reason = "it is a folder" if os.path.isdir(path) else "there is no such file"
+        raise FormatError(f"model {os.fspath(path)}: cannot be read: {reason}", os.fspath(path))
+    try:
+        return load(path, kind)
+    except FormatError as error:
+        reason = str(error).removeprefix(f"{_where(path)}: ").removesuffix(f". {_REMEDY}")
+        raise FormatError(f"model {os.fspath(path)}: {reason}", os.fspath(path)) from error
+
+
 def compare(path: str | os.PathLike[str], saved: Mapping[str, str], given: Mapping[str, str]) -> None:
     """Check that a file was made with the settings given. Errors: FactorGraphError that names what differs."""
     for name in sorted({*saved, *given}):

@@ -114,6 +114,8 @@ def train(
     declared = model.declare(X)
     answers = declared.read_answers(Y)
     with _one_blas_thread():
+        if not isinstance(initial, Mapping | Run | None):
+            raise FactorGraphError(f"train: expected initial to be {{name: array}} or a Run; got {initial!r}")
         given = initial.last if isinstance(initial, Run) else initial or {}
         parameters = _start(declared, seed, given)
         energies = declared.graph.energies(parameters)

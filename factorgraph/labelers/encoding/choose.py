@@ -34,8 +34,8 @@ def encoder_for(
 ) -> Encoder:
     """An encoder for tokens like these, X as `prepare` takes it.
 
-    Templates for Columns and for tokens that are words, or tuples of strings with `templates`; Features for dicts and
-    lists of strings; Numbers for arrays. columns: names of the strings of a token.
+    Templates for Columns and for tokens that are words, or tuples of strings, named by `columns`; Features for dicts and
+    lists of strings; Numbers for arrays.
 
     Errors: FactorGraphError for X that is no sequence of sequences of tokens, and for columns without templates for
     which there are no defaults.
@@ -48,7 +48,12 @@ def encoder_for(
         return Numbers()
     _check_nested(X)
     token = first_token(X)
-    if isinstance(token, str) or templates is not None:
+    if isinstance(token, tuple) and columns is None:
+        raise FactorGraphError(
+            f"columns: expected names of the strings of a token, such as ['w', 'pos']; got none for {token!r}. "
+            "Features are given as lists"
+        )
+    if isinstance(token, str | tuple) or templates is not None:
         names = tuple(columns or ("w",))
         return Templates(*(templates or _defaults(names)), cutoff=cutoff)
     return Features(cutoff=cutoff)

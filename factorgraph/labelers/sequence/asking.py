@@ -59,7 +59,7 @@ def marginals(labeler: SequenceLabeler, tokens: Tokens, rules: Constraints | Non
     for sequences, part, (graph, parameters), evidence in _pieces(labeler, tokens, rules):
         found = infer.marginals(graph, 1.0, evidence, parameters, method=labeler._solver())
         each = found.variables["y"]
-        _refuse_infeasible(~(each.sum(1) > 0), part.indptr, sequences)
+        _refuse_infeasible(~(each.sum(1) > 0.5), part.indptr, sequences)
         out += [each[a:b] for a, b in zip(part.indptr[:-1], part.indptr[1:])]
     return out
 

@@ -10,7 +10,7 @@ L. Ramshaw, M. Marcus, "Text chunking using transformation-based learning" (1995
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,11 @@ class Constraints:
     def __post_init__(self) -> None:
         if self.scheme is not None and self.scheme not in SCHEMES:
             raise FactorGraphError(f"constrain: expected a scheme among {listed(SCHEMES)}; got {self.scheme!r}")
+        for name in ("forbidden", "first", "last", "allowed"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, str) or not hasattr(value, "__iter__")):
+                raise FactorGraphError(f"Constraints: expected {name} to be a list; got {value!r}")
+        object.__setattr__(self, "forbidden", read_pairs(list(self.forbidden)))
 
     def tables(self, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """bool: (K, K) whether label j may follow label i, (K,) whether one may come first, (K,) last.
@@ -76,18 +81,26 @@ def read(constrain: Any) -> Constraints | None:
         return constrain
     if isinstance(constrain, str):
         return Constraints(constrain)
+    return Constraints(forbidden=read_pairs(constrain))
+
+
+def read_pairs(given: Any) -> list[tuple[Any, Any]]:
+    """Pairs of labels. Errors: FactorGraphError for anything else, strings of two letters too."""
     try:
-        pairs = [(a, b) for a, b in constrain]
+        pairs = [tuple(pair) for pair in given if not isinstance(pair, str)]
+        found = [(a, b) for a, b in pairs]
+        if len(found) == len(given):
+            return found
     except (TypeError, ValueError):
-        raise FactorGraphError(
-            f"constrain: expected a scheme ({listed(SCHEMES)}), pairs of labels that may not follow each other, or "
-            f"Constraints(…); got {constrain!r}"
-        ) from None
-    return Constraints(forbidden=pairs)
+        pass
+    raise FactorGraphError(
+        f"constrain: expected a scheme ({listed(SCHEMES)}), pairs of labels that may not follow each other, or "
+        f"Constraints(…); got {given!r}"
+    )
 
 
 def _find(index: dict[Any, int], label: Any) -> int:
-    if label not in index:
+    if not isinstance(label, Hashable) or label not in index:
         raise FactorGraphError(f"constrain: expected labels among {listed(index)}; got {label!r}")
     return index[label]
 

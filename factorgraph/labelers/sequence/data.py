@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import chain
 from typing import Any
 
@@ -45,11 +45,18 @@ def alphabet(y: Iterable[Labels], given: Any = None) -> np.ndarray:
         try:
             found.update(sequence)
         except TypeError:  # a set among them cannot be hashed
-            for label in sequence:
-                found.update(label if isinstance(label, set | frozenset) else (label,))
-        if given is not None and len(found) > len(given) and (new := known(found) - set(given)):
-            raise FactorGraphError(f"y[{i}]: expected labels among {listed(given)}; got {listed(new)}")
+            for t, label in enumerate(sequence):
+                try:
+                    found.update(label if isinstance(label, set | frozenset) else (label,))
+                except TypeError:
+                    raise FactorGraphError(
+                        f"y[{i}][{t}]: expected a label such as a string or a number; got {label!r}"
+                    ) from None
+        if given is not None and (new := known(found) - set(given)):
+            raise FactorGraphError(f"y[{i}]: expected labels among {listed(set(given))}; got {listed(new)}")
     every = known(found)
+    if any(label != label for label in every):
+        raise FactorGraphError("y: expected labels; got NaN. None stands for a label that is not known")
     if not every:
         raise FactorGraphError("y: expected some known labels; got none. A model needs at least one to learn from")
     try:
@@ -92,7 +99,7 @@ def _mask(labels: Labels, index: dict[Any, int], where: str) -> np.ndarray:
             mask[t] = True
             continue
         some = label if isinstance(label, set | frozenset) else (label,)
-        if wrong := [each for each in some if each not in index]:
+        if wrong := [each for each in some if not isinstance(each, Hashable) or each not in index]:
             raise FactorGraphError(
                 f"{where}[{t}]: expected one of the labels {listed(list(index)[:-1])}; got {wrong[0]!r}, which the "
                 "labeler has not seen"

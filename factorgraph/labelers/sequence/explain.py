@@ -70,6 +70,8 @@ class Explanation:
 def top(labeler: SequenceLabeler, n: int, label: Any) -> list[Weight]:
     """See SequenceLabeler.top_features."""
     names, found = labeler.classes_.tolist(), []
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 0:
+        raise FactorGraphError(f"top_features: expected n to be an int ≥ 0; got {n!r}")
     if label is not None and label not in names:
         raise FactorGraphError(f"top_features: expected one of the labels {listed(names)}; got {label!r}")
     size = len(names)

@@ -86,7 +86,16 @@ def check(labeler: SequenceLabeler) -> None:
             raise FactorGraphError(
                 f"SequenceLabeler: expected {name} to be one of {listed(choices)}; got {getattr(labeler, name)!r}"
             )
-    if not 0 < labeler.validation_fraction < 1:
+    for name in ("columns", "templates"):
+        value = getattr(labeler, name)
+        if value is not None and (isinstance(value, str) or not hasattr(value, "__len__")):
+            raise FactorGraphError(f"SequenceLabeler: expected {name} to be None or a list of strings; got {value!r}")
+    if labeler.encoder is not None and not hasattr(labeler.encoder, "transform"):
+        raise FactorGraphError(
+            f"SequenceLabeler: expected encoder to be None or one such as Templates('w[0]'); got {labeler.encoder!r}"
+        )
+    part = labeler.validation_fraction
+    if not isinstance(part, int | float | np.number) or not 0 < part < 1:
         raise FactorGraphError(
             f"SequenceLabeler: expected validation_fraction between 0 and 1; got {labeler.validation_fraction!r}"
         )
@@ -112,7 +121,7 @@ def fit(
     initial: Parameters | None,
 ) -> None:
     """Train, and put the result into the labeler."""
-    weights, stop = sample_weight, None
+    weights, stop, given = sample_weight, None, answers
     if labeler.early_stopping:
         held, kept = _split(labeler, len(tokens))
         stop = optim.Stop((tokens[held], [answers[i] for i in held]), labeler.patience, partial(_error, labeler))
@@ -120,7 +129,11 @@ def fit(
         weights = None if sample_weight is None else np.asarray(sample_weight)[kept]
     chains = ruled(labeler)
     known = initial and {name: initial[name] for name in chains.graph(tokens).parameters()}
-    run = _train(labeler, chains, tokens, answers, weights, epochs=labeler.epochs, initial=known, stop=stop)
+    try:
+        run = _train(labeler, chains, tokens, answers, weights, epochs=labeler.epochs, initial=known, stop=stop)
+    except FactorGraphError as error:
+        _refuse_forbidden(labeler, chains, given, error)
+        raise
     labeler.parameters_, labeler.history_ = chains.filled(run.parameters), run.history
     if stop is not None:
         best = int(np.argmin(run.history["validation"]))
@@ -133,7 +146,11 @@ def go_on(labeler: SequenceLabeler, tokens: Tokens, answers: list[np.ndarray]) -
     here = chains.graph(tokens).parameters()
     start = getattr(labeler, "parameters_", {})
     initial = {name: start[name] for name in here if name in start} if before is None else narrowed(before, here)
-    run = _train(labeler, chains, tokens, answers, None, epochs=1, initial=initial, updates=True)
+    try:
+        run = _train(labeler, chains, tokens, answers, None, epochs=1, initial=initial, updates=True)
+    except FactorGraphError as error:
+        _refuse_forbidden(labeler, chains, answers, error)
+        raise
     labeler.run_ = run if before is None else widened(run, before)
     labeler.parameters_, labeler.history_ = chains.filled(labeler.run_.parameters), run.history
 
@@ -168,6 +185,30 @@ def _train(
         progress=labeler.verbose,
         **arguments,
     )
+
+
+def _refuse_forbidden(labeler: SequenceLabeler, chains: Chains, answers: list[np.ndarray], cause: Exception) -> None:
+    """Where training has failed: say which labels the rules forbid, if it is that."""
+    if chains.rules is None:
+        return
+    (follows, first, last), names = chains.rules, labeler.classes_.tolist()
+    for i, y in enumerate(answers):
+        if y.ndim > 1 or not y.size:
+            continue
+        known = (y[:-1] >= 0) & (y[1:] >= 0)
+        wrong = np.flatnonzero(known & ~follows[y[:-1], y[1:]]).tolist()
+        if y[0] >= 0 and not first[y[0]]:
+            t, place = 0, "at the beginning"
+        elif wrong:
+            t, place = wrong[0] + 1, f"after {names[y[wrong[0]]]!r}"
+        elif y[-1] >= 0 and not last[y[-1]]:
+            t, place = y.size - 1, "at the end"
+        else:
+            continue
+        raise FactorGraphError(
+            f"y[{i}][{t}]: expected labels that `constrain` permits; got {names[y[t]]!r} {place}. Correct the labels, "
+            "or fit without rules and give them to predict"
+        ) from cause
 
 
 def _split(labeler: SequenceLabeler, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -54,7 +54,7 @@ def save(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> None:
 
 def load(labeler: SequenceLabeler, path: str | os.PathLike[str]) -> SequenceLabeler:
     """Fill a new labeler from a file."""
-    contents = checkpoint.load(path, KIND)
+    contents = checkpoint.load_model(path, KIND)
     values, arrays = contents.values, contents.arrays
     try:
         labeler.set_params(**{name: values[name] for name in SETTINGS})

@@ -417,7 +417,7 @@ def test_an_encoder_for_everything():
     words = columns_of([[("a", "N")]])
     assert isinstance(encoder_for(words, templates=CHUNKING), Templates)
     assert encoder_for(words).templates == CHUNKING and "BOS" in encoder_for([["a"]]).templates
-    assert isinstance(encoder_for([[("a", "N")]], templates=CHUNKING), Templates)
+    assert isinstance(encoder_for([[("a", "N")]], templates=CHUNKING, columns=("w", "pos")), Templates)
     assert isinstance(encoder_for([[{"a": 1}]]), Features) and isinstance(encoder_for([[], [["a"]]]), Features)
     assert isinstance(encoder_for([]), Features)
     assert isinstance(encoder_for([np.eye(2)]), Numbers) and isinstance(encoder_for(np.eye(2)), Numbers)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+#: What is learned: arrays by name.
 Parameters = dict[str, np.ndarray]
 #: Plain arrays, floats and ints by name: what a checkpoint stores besides the parameters.
 State = dict[str, Any]
@@ -71,7 +72,9 @@ class Rows:
         return float(np.vdot(values, values))
 
 
+#: Of one parameter: an array, or some of its rows.
 Gradient = np.ndarray | Rows
+#: The same by name; a name left out is zero.
 Gradients = Mapping[str, Gradient]
 
 

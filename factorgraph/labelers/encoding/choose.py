@@ -34,7 +34,7 @@ def encoder_for(
 ) -> Encoder:
     """An encoder for tokens like these, X as `prepare` takes it.
 
-    Templates for Columns and for tokens that are words, or tuples of strings, named by `columns`; Features for dicts and
+    Templates for Columns and for tokens that are words, or tuples of strings that `columns` names; Features for dicts and
     lists of strings; Numbers for arrays.
 
     Errors: FactorGraphError for X that is no sequence of sequences of tokens, and for columns without templates for

@@ -34,8 +34,8 @@ def encoder_for(
 ) -> Encoder:
     """An encoder for tokens like these, X as `prepare` takes it.
 
-    Templates for Columns and for tokens that are words, or tuples of strings that `columns` names; Features for dicts and
-    lists of strings; Numbers for arrays.
+    Templates for Columns, and for tokens that are words or tuples of strings, which `columns` names; Features for dicts
+    and lists of strings; Numbers for arrays.
 
     Errors: FactorGraphError for X that is no sequence of sequences of tokens, and for columns without templates for
     which there are no defaults.

@@ -38,5 +38,6 @@ class Stop:
         pair = isinstance(self.validation, tuple | list) and len(self.validation) == 2
         if self.validation is not None and not pair:
             raise FactorGraphError(f"Stop: expected validation to be (X, Y); got {type(self.validation).__name__}")
-        if self.validation is not None and not all(hasattr(each, "__len__") and len(each) for each in self.validation):
+        measured = self.validation if self.score is None and self.validation is not None else ()
+        if not all(hasattr(each, "__len__") and len(each) for each in measured):
             raise FactorGraphError("Stop: expected validation to be (X, Y) with at least one example; got none")

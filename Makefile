@@ -17,7 +17,7 @@ help: ## list the targets
 demo: $(INSTALLED) ## train on touching handwritten digits, read unseen lines, draw a picture
 	@$(RUN) -m factorgraph demo
 
-test: $(INSTALLED) ## the test suite: small graphs with the compiler off, then everything; about 4 minutes
+test: $(INSTALLED) ## the test suite: small graphs with the compiler off, then everything; about 5 minutes
 	@NUMBA_DISABLE_JIT=1 $(RUN) -m pytest -q -m "jitoff and not check"
 	@$(RUN) -m pytest $(SPREAD) loadscope -m "not check"
 

@@ -46,13 +46,14 @@ class MeanField(Summing):
         free = np.full(asked.components.size, np.inf)
         labels, feasible = feasible_start(asked, "mean-field", self.threads)
         live = asked.part(feasible)
-        q, found = _Field(live, temperature).best(self, labels)
+        field = _Field(live, temperature)
+        q, found = field.best(self, labels)
         free[feasible] = found
         if marginals is not None:
             write_marginals(plan, asked.components, np.zeros(plan.variable_states), marginals)
             write_marginals(plan, live.components, q, marginals)
         if gradient is not None:
-            _Field(live, temperature).add_gradient(q, weight, gradient)
+            field.add_gradient(q, weight, gradient)
         return free
 
 

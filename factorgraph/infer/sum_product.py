@@ -15,28 +15,38 @@ from ..errors import FactorGraphError
 from ..plan import Asked, Plan
 from .loopy import Summing
 from .reweighting import Reweighted, arrange
-from .solver import Solver
 
 #: What a free energy may fall by, relative, without being worse.
 ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
-class SumProduct(Summing):
+class _Passes(Summing):
+    """What both are told about their passes."""
+
+    iterations: int = 200
+    tolerance: float = 1e-6
+    damping: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.iterations >= 1 and self.tolerance >= 0 and 0 <= self.damping < 1):
+            raise FactorGraphError(
+                f"{type(self).__name__}: expected iterations ≥ 1, tolerance ≥ 0 and 0 ≤ damping < 1; got "
+                f"{self.iterations}, {self.tolerance}, {self.damping}"
+            )
+
+
+@dataclass(frozen=True)
+class SumProduct(_Passes):
     """Loopy belief propagation: beliefs of variables and factors, and the Bethe free energy as an estimate of −T log Z.
 
     iterations: most passes there and back; it ends when no probability changes by more than `tolerance`. damping: share
     of the old message that messages back keep, in [0, 1).
     """
 
-    iterations: int = 200
-    tolerance: float = 1e-6
     damping: float = 0.1
     name: ClassVar[str] = "sum-product"
     sums: ClassVar[str] = "estimate"
-
-    def __post_init__(self) -> None:
-        _check(self, self.iterations, self.tolerance, self.damping)
 
     def _integrate(
         self,
@@ -56,21 +66,15 @@ class SumProduct(Summing):
 
 
 @dataclass(frozen=True)
-class TreeReweighted(Summing):
-    """An upper bound of log Z (up to the rounding of float64), and the beliefs that attain it; scopes of any size.
+class TreeReweighted(_Passes):
+    """An upper bound of log Z (up to rounding: of float32 where the energies are), and beliefs; scopes of any size.
 
-    Whatever the messages are, each pass proves a bound; the least one is kept, and where a pass makes it worse, damping
-    goes half the way to 1. iterations, tolerance, damping: as for SumProduct.
+    Whatever the messages are, each pass proves a bound; the least one is kept (beliefs are of the last), and where a pass
+    makes it worse, damping goes half the way to 1. iterations, tolerance, damping: as for SumProduct.
     """
 
-    iterations: int = 200
-    tolerance: float = 1e-6
-    damping: float = 0.0
     name: ClassVar[str] = "tree-reweighted"
     sums: ClassVar[str] = "upper"
-
-    def __post_init__(self) -> None:
-        _check(self, self.iterations, self.tolerance, self.damping)
 
     def _integrate(
         self,
@@ -108,11 +112,3 @@ def _write(messages: Reweighted, marginals: np.ndarray | None, gradient: np.ndar
         messages.write_marginals(marginals)
     if gradient is not None:
         messages.add_gradient(gradient, weight)
-
-
-def _check(solver: Solver, iterations: int, tolerance: float, damping: float) -> None:
-    if not (iterations >= 1 and tolerance >= 0 and 0 <= damping < 1):
-        raise FactorGraphError(
-            f"{type(solver).__name__}: expected iterations ≥ 1, tolerance ≥ 0 and 0 ≤ damping < 1; got {iterations}, "
-            f"{tolerance}, {damping}"
-        )

@@ -69,7 +69,7 @@ class SumProduct(_Passes):
 class TreeReweighted(_Passes):
     """An upper bound of log Z (up to rounding: of float32 where the energies are), and beliefs; scopes of any size.
 
-    Whatever the messages are, each pass proves a bound; the least one is kept (beliefs are of the last), and where a pass
+    Whatever the messages are, each pass proves a bound; the least one is kept (beliefs are of the last); where a pass
     makes it worse, damping goes half the way to 1. iterations, tolerance, damping: as for SumProduct.
     """
 
